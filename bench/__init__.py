@@ -1,0 +1,1 @@
+"""Measurements that anyone can repeat: ratios and distributions, never a timed test."""

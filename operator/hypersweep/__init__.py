@@ -1,0 +1,3 @@
+"""HyperSweep: hyperparameter sweeps on Kubernetes, or on a laptop, with one engine."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,196 @@
+"""hypersweep: run, validate, crd, operator. Owns the arguments and the exit codes; the work is done elsewhere.
+
+Exit codes: 0 done, 1 the sweep failed or the manifest is refused, 2 wrong usage, 130 interrupted.
+"""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hypersweep import __version__
+from hypersweep.cli.shorthand import GRAMMAR, manifest
+from hypersweep.core.errors import HyperSweepError, SpecError
+
+DEFAULT_TRACKING = "sqlite:///hypersweep.db"
+EXAMPLE = """\
+  hypersweep run --param lr=1e-5..1e-1:log --param opt=sgd,adam --maximize accuracy --trials 20 -- python train.py"""
+DEFAULT_FOLDER = Path("hypersweep-runs")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    options, command = _split(given)
+    parsed = _parser().parse_args(options)
+    parsed.command_line = command
+    try:
+        return int(parsed.call(parsed))
+    except SpecError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)
+        return 1
+    except HyperSweepError as error:
+        print(f"hypersweep: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and after `--`."""
+    if "--" not in arguments:
+        return arguments, []
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hypersweep", description="Hyperparameter sweeps on Kubernetes, or on this machine."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+
+    validate = commands.add_parser("validate", help="say what is wrong with manifests, before any cluster does")
+    validate.add_argument("paths", nargs="+", metavar="FILE", help="manifests; - reads standard input")
+    validate.set_defaults(call=_validate)
+
+    crd = commands.add_parser("crd", help="print the CustomResourceDefinition, for kubectl apply -f -")
+    crd.set_defaults(call=_crd)
+
+    operator = commands.add_parser("operator", help="run the operator (the chart does)")
+    operator.add_argument("--config", type=Path, required=True, metavar="FILE", help="the operator's configuration")
+    operator.set_defaults(call=_operator)
+    return parser
+
+
+def _add_run(commands: Any) -> None:
+    run = commands.add_parser(
+        "run",
+        help="run a sweep on this machine",
+        description="Run a sweep on this machine: the file that a cluster would get, or a bare command after `--`.",
+        epilog=f"parameters:\n{GRAMMAR}\n\nexample:\n{EXAMPLE}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument("file", nargs="?", metavar="FILE", help="a HyperparameterSweep; - reads standard input")
+    run.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUES", help="a parameter (see below); may be repeated"
+    )
+    goal = run.add_mutually_exclusive_group()
+    goal.add_argument("--maximize", metavar="METRIC", help="the MLflow metric to maximize")
+    goal.add_argument("--minimize", metavar="METRIC", help="the MLflow metric to minimize")
+    run.add_argument(
+        "--strategy", choices=["TPE", "Random", "Grid"], default="TPE", help="what proposes (default: %(default)s)"
+    )
+    run.add_argument("--seed", type=int, default=0, help="of the strategy (default: %(default)s)")
+    run.add_argument("--trials", type=int, metavar="N", help="trials in all (default: the file's, or 20)")
+    run.add_argument("--parallel", type=int, metavar="N", help="trials at a time (default: the file's, or 1)")
+    run.add_argument(
+        "--arguments",
+        choices=["None", "Flags", "Hydra"],
+        default="Flags",
+        help="how a bare command gets its parameters (default: --name=value)",
+    )
+    run.add_argument("--name", help="the sweep's name (default: the command's)")
+    run.add_argument("--image", default="IMAGE", help="the image that --export writes")
+    run.add_argument("--export", action="store_true", help="print the manifest for the cluster instead of running it")
+    run.add_argument(
+        "--tracking-uri",
+        default=DEFAULT_TRACKING,
+        metavar="URI",
+        help="where MLflow keeps the results (default: %(default)s)",
+    )
+    run.add_argument(
+        "--folder", type=Path, default=DEFAULT_FOLDER, help="for logs and checkpoints (default: %(default)s)"
+    )
+    run.set_defaults(call=_run)
+
+
+def _run(given: argparse.Namespace) -> int:
+    from hypersweep.core.admission import check
+    from hypersweep.core.goyaml import dump
+    from hypersweep.core.manifest import parse
+
+    document = _document(given)
+    if given.export:
+        print(dump(document), end="")
+        return 0
+    metadata, spec = parse(document)
+    problems = check(metadata, spec)
+    if problems:
+        raise SpecError(problems)
+
+    from hypersweep.controller import logs
+    from hypersweep.local.display import Display
+    from hypersweep.local.run import run
+    from hypersweep.local.world import ignored
+
+    logs.configure(form="text", level=30)
+    display = Display()
+    left_out = ignored(spec)
+    if left_out and given.file:
+        display.note(f"on this machine these are left aside: {', '.join(left_out)}")
+    name = metadata["name"]
+    return asyncio.run(run(name=name, spec=spec, uri=given.tracking_uri, folder=given.folder / name, display=display))
+
+
+def _document(given: argparse.Namespace) -> dict[str, Any]:
+    """The manifest that was named, or the one that the arguments describe."""
+    from hypersweep.core.manifest import read_one
+
+    if bool(given.file) == bool(given.command_line):
+        raise HyperSweepError("name a file, or give --param … and a command after --; see hypersweep run --help")
+    if given.file:
+        document = read_one(given.file)
+        trials = document.setdefault("spec", {}).setdefault("trials", {})
+        trials |= {k: v for k, v in (("max", given.trials), ("parallel", given.parallel)) if v is not None}
+        return document
+    if not (given.maximize or given.minimize):
+        raise HyperSweepError("say what is good: --maximize METRIC or --minimize METRIC")
+    return manifest(
+        name=given.name or _name_of(given.command_line),
+        parameters=given.param,
+        metric=given.maximize or given.minimize,
+        goal="Maximize" if given.maximize else "Minimize",
+        strategy=given.strategy,
+        seed=given.seed,
+        trials=given.trials or 20,
+        parallel=given.parallel or 1,
+        arguments=given.arguments,
+        image=given.image,
+        command=given.command_line,
+    )
+
+
+def _name_of(command: Sequence[str]) -> str:
+    """A name for a bare command: its script's, or its program's."""
+    script = next((part for part in command if part.endswith(".py")), command[0])
+    kept = "".join(c if c.isalnum() else "-" for c in Path(script).stem.lower()).strip("-")
+    return kept or "sweep"
+
+
+def _validate(given: argparse.Namespace) -> int:
+    from hypersweep.cli.validate import validate
+
+    return validate(given.paths)
+
+
+def _crd(given: argparse.Namespace) -> int:  # noqa: ARG001
+    from hypersweep.cli.validate import crd
+
+    return crd()
+
+
+def _operator(given: argparse.Namespace) -> int:
+    from hypersweep.controller.config import load
+    from hypersweep.controller.operator import run
+
+    return run(load(given.config))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

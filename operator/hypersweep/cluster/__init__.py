@@ -1,0 +1,1 @@
+"""Kubernetes: the client, the informer, the Job's manifest, the Lease."""

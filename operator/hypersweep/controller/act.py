@@ -1,0 +1,108 @@
+"""Doing what was decided for a trial, each action idempotent, each leaving the book as the ledger is.
+
+Owns the write order (ledger before Job, commit before clean-up follows from `decide`). Errors of MLflow leave here as
+TrackingError for the loop; a launch that did not happen is noted in the book, where `decide` sees it.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+
+from hypersweep.controller.book import Book
+from hypersweep.controller.world import TrackingTarget, World
+from hypersweep.core.environment import trial_seed
+from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused
+from hypersweep.core.names import template_hash
+from hypersweep.core.snapshot import Action, Commit, Fault, Launch, Measure, Plan, Reopen, Retry
+from hypersweep.core.spec import SweepSpec
+from hypersweep.core.strategies import suggest
+from hypersweep.core.trial import Reason, Trial
+from hypersweep.tracking.ledger import Ledger
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Actor:
+    """Carries out one sweep's actions."""
+
+    book: Book
+    ledger: Ledger
+    world: World
+    spec: SweepSpec
+    tracking: TrackingTarget
+    clock: Callable[[], float]
+    suggesting: asyncio.Lock  # one proposal at a time: each knows the others
+
+    async def perform(self, action: Action) -> None:
+        """Do it. TrackingError when MLflow did not."""
+        match action:
+            case Plan():
+                await self._plan(action.index)
+            case Launch():
+                await self._launch(self.book.open[action.index])
+            case Retry(index=index, attempt=attempt, charged=charged):
+                trial = replace(self.book.open[index], attempt=attempt, charged=charged)
+                await self.ledger.attempt(trial)
+                self.book.measured.pop(index, None)
+                self.book.put(trial)
+            case Measure(index=index):
+                self.book.measured[index] = await self.ledger.measure(self.book.open[index], self.spec.objectives[0])
+            case Commit(index=index, result=result):
+                trial = await self.ledger.commit(self.book.open[index], result)
+                self.book.end(trial)
+                log.info(
+                    "the trial ended: %s %s", trial.outcome, trial.reason, extra={"trial": index, "value": trial.value}
+                )
+            case Reopen(index=index, retry=retry):
+                failed = self.book.trial(index)
+                if failed is not None:
+                    self.book.reopen(await self.ledger.reopen(failed, retry=retry))
+
+    async def _plan(self, index: int) -> None:
+        spec, book = self.spec, self.book
+        async with self.suggesting:
+            parameters = await asyncio.to_thread(
+                suggest, spec, history=list(book.history), pending=list(book.pending), trial=index
+            )
+            if parameters is None:
+                book.exhausted = True
+                return
+            name = spec.initial_trials[index].name or "" if index < len(spec.initial_trials) else ""
+            book.proposed[index] = Trial(index=index, run="", parameters=parameters, name=name, retry=spec.retry)
+        try:
+            tags = self._lineage(index)
+            book.put(
+                await self.ledger.plan(index, parameters, name=name, retry=spec.retry, tags=tags, now=self.clock())
+            )
+        finally:
+            book.proposed.pop(index, None)
+
+    def _lineage(self, index: int) -> Mapping[str, str]:
+        """What the trial was made from, for its run."""
+        seed = trial_seed(seed=self.spec.strategy.seed, identity=self.ledger.identity.search, trial=index)
+        return {
+            "hypersweep.seed": str(seed),
+            "hypersweep.template": template_hash(self.spec),
+            "hypersweep.image": self.world.image(),
+        }
+
+    async def _launch(self, trial: Trial) -> None:
+        try:
+            await self.world.launch(trial, tracking=self.tracking)
+        except LaunchRefused as error:
+            self._note(trial, Reason.LAUNCH_REFUSED, str(error))
+        except LaunchConflict as error:
+            self._note(trial, Reason.NAME_CONFLICT, str(error))
+        except LaunchDelayed as error:
+            self._note(trial, Reason.LAUNCH_DELAYED, str(error))
+        else:
+            self.book.faults.pop(trial.index, None)
+            log.info("launched", extra={"trial": trial.index, "attempt": trial.attempt})
+
+    def _note(self, trial: Trial, reason: Reason, message: str) -> None:
+        before = self.book.faults.get(trial.index)
+        since = before.since if before is not None and before.reason == reason else self.clock()
+        self.book.faults[trial.index] = Fault(reason=reason, message=message, since=since)
+        log.warning("launch did not happen: %s: %s", reason, message, extra={"trial": trial.index})

@@ -1,0 +1,189 @@
+"""Keeps a sweep's ledger open, fresh and ours, and the book in step with it.
+
+Owns the heartbeat, the health of tracking, and what is done when the ledger and the book disagree. Decides nothing: trouble
+becomes a Fault that `decide` sees. Bounded: each request by its adapter, each repetition by back-off.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from hypersweep.controller.backoff import Backoff
+from hypersweep.controller.book import Book
+from hypersweep.controller.host import Host
+from hypersweep.core.errors import TrackingError, TrackingNotFound
+from hypersweep.core.snapshot import Action, Ending, Fault
+from hypersweep.core.spec import SweepSpec, seconds
+from hypersweep.core.trial import Outcome, Trial
+from hypersweep.tracking.ledger import Ledger, Parent, owned_elsewhere
+
+log = logging.getLogger(__name__)
+
+HEARTBEAT = 60.0  # seconds
+REFRESH = 60.0  # seconds between looks at the ledger's open trials
+_LET_GO = 2.0  # seconds
+
+
+class Keeper:
+    """One sweep's ledger, in use."""
+
+    def __init__(self, host: Host, *, busy: Mapping[int, Action], clock: Callable[[], float]) -> None:
+        """`busy`: the actions under way, by trial; their trials are left alone."""
+        self.ledger: Ledger | None = None
+        self.parent: Parent | None = None
+        self.book: Book | None = None  # None: the ledger was not read yet
+        self.tracking: Fault | None = None  # MLflow is in trouble
+        self.elsewhere: Fault | None = None  # the sweep is another's
+        self.resumed = 0  # trials that had ended before this object came
+        self._host, self._busy, self._clock = host, busy, clock
+        self._backoff = Backoff()
+        self._refreshed = self._beaten = 0.0
+        self._closed = False
+
+    def due(self, spec: SweepSpec, now: float) -> float:
+        """Seconds until `keep` has something to do."""
+        wait = self._backoff.wait("keep", now)
+        if self.parent is None or self.tracking is not None or self.elsewhere is not None:
+            return wait
+        return max(wait, min(self._refreshed + _refresh_every(spec), self._beaten + HEARTBEAT) - now)
+
+    async def keep(self, spec: SweepSpec, now: float) -> None:
+        """Open it once; then bring the book up to date and show that we are alive."""
+        try:
+            if self.parent is None or self.elsewhere is not None:
+                await self._open(spec, now)
+            elif self.tracking is not None or now - self._refreshed >= _refresh_every(spec):
+                await self._refresh(now)
+            if self.parent is not None and self.elsewhere is None and now - self._beaten >= HEARTBEAT:
+                await self._beat(now)
+        except TrackingNotFound as error:
+            self.parent = None  # the sweep's own run is gone: it is opened anew
+            self.failed(error)
+        except TrackingError as error:
+            self.failed(error)
+        else:
+            self.tracking = None
+            if self.elsewhere is None:
+                self._backoff.forget("keep")
+            else:
+                self._backoff.tried("keep", now)
+
+    def failed(self, error: TrackingError) -> None:
+        """MLflow did not do what was asked: it is in trouble until it answers again."""
+        now = self._clock()
+        since = self.tracking.since if self.tracking is not None else now
+        if self.tracking is None:
+            log.warning("MLflow: %s", error)
+        self.tracking = Fault(reason=type(error).__name__, message=str(error), since=since)
+        self._backoff.tried("keep", now)
+
+    def doubt(self) -> None:
+        """Something about an open trial's run is not as the book says: look at once."""
+        self._refreshed = 0.0
+
+    def begin(self, *, ended: bool) -> None:
+        """A new generation: a finished sweep that goes on has its parent run opened again."""
+        if self._closed and not ended:
+            self.parent = None
+        self._closed = ended
+
+    async def close(self, ending: Ending) -> bool:
+        """Write the sweep's end to its parent run, before the status says so. False: not now."""
+        if self._closed or self.ledger is None or self.book is None:
+            return True
+        tally = self.book.tally
+        try:
+            await self.ledger.finish(ending=ending, best=tally.best, counts=tally.counts, now=self._clock())
+            await self.ledger.release(self._host.owner)
+        except TrackingError as error:
+            self.failed(error)
+            return False
+        self._closed = True
+        return True
+
+    async def let_go(self) -> None:
+        """Say that the sweep is free for others. Never waits for long."""
+        if self.ledger is None or self.parent is None or self._closed or self.elsewhere is not None:
+            return
+        try:
+            async with asyncio.timeout(_LET_GO):
+                await self.ledger.release(self._host.owner)
+        except (TrackingError, TimeoutError) as error:
+            log.info("the heartbeat was not released: %s", error)
+
+    # ---- opening -----------------------------------------------------------------------------------------------------
+
+    async def _open(self, spec: SweepSpec, now: float) -> None:
+        self.ledger = self.ledger or self._host.ledger(spec)
+        parent = await self.ledger.open(now)
+        message = owned_elsewhere(parent, self._host.owner, self._host.alive, now)
+        if message is not None:
+            self.elsewhere = Fault(reason="OwnedElsewhere", message=message, since=now)
+            return
+        if not await self._beat(now):
+            return
+        trials = await self.ledger.history(self._named_by_jobs())
+        book = Book(spec.objectives[0].goal)
+        book.load(trials, started=parent.started)
+        self.book, self.parent, self.elsewhere, self._refreshed = book, parent, None, now
+        self.resumed = self._count_resumed(trials)
+        log.info("the ledger is open", extra={"trials": len(trials), "experiment": parent.experiment})
+
+    async def _beat(self, now: float) -> bool:
+        """Show that the sweep is ours. False when another owner was faster."""
+        assert self.ledger is not None  # noqa: S101
+        parent = await self.ledger.heartbeat(self._host.owner, now)
+        self._beaten = now
+        if parent.owner == self._host.owner:
+            return True
+        self.elsewhere = Fault(reason="OwnedElsewhere", message=f"{parent.owner} took the sweep over", since=now)
+        return False
+
+    def _named_by_jobs(self) -> dict[int, str]:
+        """Of duplicates, the run that a trial's Job logs to is the trial's."""
+        return {attempt.trial: attempt.run for attempt in self._host.world.attempts() if attempt.run}
+
+    def _count_resumed(self, trials: list[Trial]) -> int:
+        """Ended trials that the ledger held before this object's status told of any."""
+        said = (self._host.source().status.get("trials") or {}).get("resumed")
+        return int(said) if said is not None else sum(t.outcome is not Outcome.OPEN for t in trials)
+
+    # ---- keeping the book in step ------------------------------------------------------------------------------------
+
+    async def _refresh(self, now: float) -> None:
+        """Compare the open trials with the ledger's: what it has of them counts, also where an answer was lost."""
+        assert self.ledger is not None  # noqa: S101
+        assert self.book is not None  # noqa: S101
+        moving, settled = set(self._busy), set(self.book.open) - set(self._busy)
+        found = {trial.index: trial for trial, _ in await self.ledger.unfinished(self._named_by_jobs())}
+        for index in settled:
+            trial = self.book.open.get(index)
+            if trial is None or index in self._busy:
+                continue
+            if index not in found:
+                await self._settle(trial)
+            elif found[index].run == trial.run:
+                self.book.put(replace(trial, progress=found[index].progress))
+        for index in found.keys() - moving - set(self._busy):
+            if self.book.trial(index) is None:
+                self.book.put(found[index])  # planned by us, though we were not told
+        self._refreshed = now
+
+    async def _settle(self, trial: Trial) -> None:
+        """A trial that is open here, and not in the ledger: committed, though we were not told; or deleted."""
+        assert self.ledger is not None  # noqa: S101
+        assert self.book is not None  # noqa: S101
+        try:
+            there = await self.ledger.reread(trial)
+        except TrackingNotFound:
+            log.warning("the run was deleted from MLflow: its index is free again", extra={"trial": trial.index})
+            self.book.drop(trial.index)
+        else:
+            if there.outcome is not Outcome.OPEN and trial.index in self.book.open:
+                self.book.end(there)
+
+
+def _refresh_every(spec: SweepSpec) -> float:
+    patience = spec.trials.no_progress
+    return REFRESH if patience is None else max(1.0, min(REFRESH, seconds(patience) / 4))

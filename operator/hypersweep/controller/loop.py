@@ -1,0 +1,245 @@
+"""One sweep's loop: observe everything, decide, act, report, wait for a wake or the next deadline.
+
+Level-triggered: no decision rests on an event or on memory that a restart would miss. The same loop runs a sweep in the
+cluster and on a laptop. Owns the order of a look, the tasks under way, and back-off; the ledger is the keeper's.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+
+from hypersweep.controller.act import Actor
+from hypersweep.controller.backoff import Backoff
+from hypersweep.controller.book import Book, snapshot
+from hypersweep.controller.host import Host, Nobody, Observer, Source
+from hypersweep.controller.keeper import Keeper
+from hypersweep.controller.world import TrackingTarget
+from hypersweep.core import status as statuses
+from hypersweep.core.decide import decide
+from hypersweep.core.errors import (
+    HyperSweepError,
+    LaunchDelayed,
+    LaunchRefused,
+    SpecError,
+    TrackingError,
+    TrackingNotFound,
+)
+from hypersweep.core.snapshot import Action, Commit, Decision, Ending, Fault, Health, Remove
+from hypersweep.core.spec import SweepSpec
+from hypersweep.core.strategies import effective
+
+log = logging.getLogger(__name__)
+
+RESYNC = 60.0  # seconds: nothing waits for longer
+REPORT_EVERY = 1.0  # seconds between two writes of the status
+
+
+class SweepLoop:
+    """Runs one sweep until it is cancelled, or, with `once`, until it is finished."""
+
+    def __init__(self, host: Host, *, clock: Callable[[], float] = time.time, observer: Observer | None = None) -> None:
+        self.host, self.clock = host, clock
+        self.wake = asyncio.Event()
+        self.spec: SweepSpec | None = None
+        self.decision: Decision | None = None
+        self.progressed = clock()  # when a look last ended: liveness
+        self.on_look: Callable[[], None] = lambda: None  # for whoever shows progress
+        self._busy: dict[int, Action] = {}
+        self.keeper = Keeper(host, busy=self._busy, clock=clock)
+        self._keeping: asyncio.Task[None] | None = None
+        self._reporting: asyncio.Task[None] | None = None
+        self._observer = observer or Nobody()
+        self._generation: int | None = None
+        self._effective = ("", "")  # the strategy at work, and why
+        self._refused: Fault | None = None
+        self._ended: Ending | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._backoff = Backoff()
+        self._suggesting = asyncio.Lock()
+        self._reported = 0.0
+
+    @property
+    def book(self) -> Book | None:
+        """What is known of the trials; None until the ledger was read."""
+        return self.keeper.book
+
+    async def run(self, *, once: bool = False) -> None:
+        """Look, act and wait, until cancelled (or, with `once`, until finished and reported)."""
+        try:
+            while True:
+                self.wake.clear()
+                wait = await self.look()
+                if once and self.decision is not None and self.decision.finished and not self._tasks:
+                    return
+                await self._sleep(wait)
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self.keeper.let_go()
+
+    async def look(self) -> float:
+        """One turn. Seconds until the next is due at the latest."""
+        began = time.perf_counter()
+        source, now = self.host.source(), self.clock()
+        if source.generation != self._generation:
+            await self._take_in(source)
+        wait = await self._turn(source, self.spec, now) if self.spec else self._report_refusal(source, now)
+        self.progressed = self.clock()
+        self.on_look()
+        self._observer.looked(time.perf_counter() - began)
+        return wait
+
+    async def _turn(self, source: Source, spec: SweepSpec, now: float) -> float:
+        waits = [await self._keep(spec, now)] if self._ended is None else []
+        book = self.keeper.book or Book(spec.objectives[0].goal)
+        health = Health(refused=self._refused, tracking=self.keeper.tracking, elsewhere=self.keeper.elsewhere)
+        seen = snapshot(book, spec, self.host.world.attempts(), busy=self._busy, ended=self._ended, health=health)
+        decision = decide(seen, now)
+        if decision.finished and decision.ending is not None and not await self.keeper.close(decision.ending):
+            decision = replace(decision, finished=False, look_again=1.0)
+        if decision.finished:
+            self._ended = decision.ending  # terminal is terminal, for this generation
+        self.decision = decision
+        waits += [decision.look_again, *(self._start(action, now) for action in decision.actions)]
+        if book.loaded or self._ended is None:
+            waits.append(self._report(source, statuses.build(self._context(source), seen, decision, now), now))
+        return max(0.02, min(waits))
+
+    # ---- the spec ----------------------------------------------------------------------------------------------------
+
+    async def _take_in(self, source: Source) -> None:
+        """A generation that was not seen before: read it, check it, try trial 0 on the API server."""
+        self._ended = statuses.ended(source.status, source.generation)
+        self.keeper.begin(ended=self._ended is not None)
+        try:
+            self.spec = self.host.admit()
+            self._effective = effective(self.spec)
+            self._refused = None
+            if self._ended is None:
+                await self.host.world.check()
+        except SpecError as error:
+            self._refused = Fault(reason="SpecRefused", message=str(error), since=self.clock())
+        except LaunchRefused as error:
+            self._refused = Fault(reason="JobRefused", message=str(error), since=self.clock())
+        except LaunchDelayed as error:
+            log.warning("the Job could not be checked yet: %s", error)
+            return
+        self._generation = source.generation
+
+    def _report_refusal(self, source: Source, now: float) -> float:
+        if self._refused is None:
+            return 5.0
+        status = statuses.refused(generation=source.generation, previous=source.status, fault=self._refused, now=now)
+        return self._report(source, status, now)
+
+    # ---- the ledger --------------------------------------------------------------------------------------------------
+
+    async def _keep(self, spec: SweepSpec, now: float) -> float:
+        """Have the ledger kept. Until it was read there is nothing else to do; later on, nobody waits for it."""
+        wait = self.keeper.due(spec, now)
+        if wait > 0:
+            return wait
+        if self.keeper.book is None:
+            await self.keeper.keep(spec, now)
+            return max(0.0, self.keeper.due(spec, now))
+        if self._keeping is None or self._keeping.done():
+            self._keeping = self._begin(self.keeper.keep(spec, now))
+        return RESYNC
+
+    # ---- actions -----------------------------------------------------------------------------------------------------
+
+    def _start(self, action: Action, now: float) -> float:
+        """Begin an action as a task of its own, so that a slow one holds up no other trial. Seconds until it may be tried."""
+        wait = self._backoff.wait(action, now)
+        if wait > 0 or action.index in self._busy:
+            return wait or RESYNC
+        self._backoff.tried(action, now)
+        self._busy[action.index] = action
+        self._begin(self._perform(action))
+        return RESYNC
+
+    def _begin(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(lambda _: self.wake.set())
+        return task
+
+    async def _perform(self, action: Action) -> None:
+        began = time.perf_counter()
+        try:
+            await self._act(action)
+            if isinstance(action, Commit):
+                self._observer.ended(action.result.outcome)
+        except TrackingNotFound as error:
+            log.warning("the run is gone: %s", error, extra={"trial": action.index})
+            self.keeper.doubt()
+        except TrackingError as error:
+            self.keeper.failed(error)
+        except HyperSweepError as error:
+            log.warning("%s: %s", type(error).__name__, error, extra={"trial": action.index})
+        except Exception:
+            log.exception("%s failed", type(action).__name__, extra={"trial": action.index})
+        finally:
+            self._busy.pop(action.index, None)
+            self._observer.acted(type(action).__name__.lower(), time.perf_counter() - began)
+
+    async def _act(self, action: Action) -> None:
+        book, ledger, parent = self.keeper.book, self.keeper.ledger, self.keeper.parent
+        if isinstance(action, Remove):  # needs no ledger
+            await self.host.world.remove(action.attempt)
+        elif book is not None and ledger is not None and parent is not None and self.spec is not None:
+            target = TrackingTarget(uri=self.host.trial_uri, experiment=parent.experiment)
+            actor = Actor(
+                book=book,
+                ledger=ledger,
+                world=self.host.world,
+                spec=self.spec,
+                tracking=target,
+                clock=self.clock,
+                suggesting=self._suggesting,
+            )
+            await actor.perform(action)
+
+    # ---- the status --------------------------------------------------------------------------------------------------
+
+    def _context(self, source: Source) -> statuses.Context:
+        name, reason = self._effective
+        parent = self.keeper.parent
+        return statuses.Context(
+            generation=source.generation,
+            previous=source.status,
+            experiment=parent.experiment if parent else "",
+            parent_run=parent.run if parent else "",
+            ui=self.host.ui,
+            effective=name,
+            reason=reason,
+            resumed=self.keeper.resumed,
+        )
+
+    def _report(self, source: Source, status: statuses.Status, now: float) -> float:
+        """Have the status written when it changed, at most once a second; else come back when the second is over."""
+        if status == source.status or (self._reporting is not None and not self._reporting.done()):
+            return RESYNC
+        wait = self._reported + REPORT_EVERY - now
+        if wait > 0 and status.get("phase") == source.status.get("phase"):
+            return wait
+        self._reported = now
+        self._reporting = self._begin(self._write(status, statuses.events(source.status, status)))
+        return RESYNC
+
+    async def _write(self, status: statuses.Status, events: Sequence[statuses.Event]) -> None:
+        try:
+            await self.host.world.report(status, events)
+        except HyperSweepError as error:
+            log.warning("the status could not be written: %s", error)
+
+    async def _sleep(self, wait: float) -> None:
+        try:
+            async with asyncio.timeout(wait):
+                await self.wake.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,143 @@
+"""The second tier of verdicts: what neither the schema nor CEL can say of a sweep that `parse` has let through.
+
+A literal list of rules, each pure. The operator answers with `Accepted=False` what `hypersweep validate` says
+beforehand; whether the API server takes the Job, the operator asks by a dry run. `advice` is what is allowed, and
+seldom meant.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from hypersweep.core import strategies, template
+from hypersweep.core.domain import domain
+from hypersweep.core.errors import Problem
+from hypersweep.core.names import parameter_variable
+from hypersweep.core.spec import Parameter, SweepSpec
+from hypersweep.core.wording import shown
+from hypersweep_trainer.settings import check_settings
+
+DECADES = 3  # over more than so many, a linear scale nearly never tries the small values
+
+
+def check(metadata: Mapping[str, Any], spec: SweepSpec) -> list[Problem]:
+    """Everything that keeps this sweep from running; empty: nothing. `metadata` is the object's, for rules of later versions."""
+    del metadata
+    return [problem for rule in _RULES for problem in rule(spec)]
+
+
+def _doubled_values(spec: SweepSpec) -> Iterator[Problem]:
+    """CEL could compare texts pair by pair only beyond its budget."""
+    for i, parameter in enumerate(spec.parameters):
+        for field, values in [
+            ("values", parameter.values or []),
+            *((f"when[{j}].values", w.values) for j, w in enumerate(parameter.when)),
+        ]:
+            for k, value in enumerate(values):
+                if value in values[:k]:
+                    yield Problem(
+                        f"spec.parameters[{i}].{field}[{k}]",
+                        f"found {shown(value)} again; each value must be there once",
+                    )
+
+
+def _colliding_names(spec: SweepSpec) -> Iterator[Problem]:
+    """Two parameters that a trial would see under one name."""
+    variables = defaultdict[str, list[int]](list)
+    for i, parameter in enumerate(spec.parameters):
+        variables[parameter_variable(parameter.name)].append(i)
+    for variable, places in variables.items():
+        for i in places[1:]:
+            other = spec.parameters[places[0]].name
+            yield Problem(
+                f"spec.parameters[{i}].name",
+                f"found {spec.parameters[i].name}; the trial would see it as {variable}, like {other}",
+            )
+
+
+def _unsearchable(spec: SweepSpec) -> Iterator[Problem]:
+    """Circles in `when`, initial trials that are none, what the strategy cannot search."""
+    yield from strategies.problems(spec)
+
+
+def _trainer_settings(spec: SweepSpec) -> Iterator[Problem]:
+    """What the built-in trainer would refuse, before any Job is made for it."""
+    if spec.trainer is None:
+        return
+    places = {p.name: f"spec.parameters[{i}]" for i, p in enumerate(spec.parameters)}
+    for problem in check_settings(spec.trainer.settings, {p.name: _extremes(p) for p in spec.parameters}):
+        path = f"spec.trainer.settings.{problem.name}" if problem.where == "settings" else places[problem.name]
+        yield Problem(path, f"{problem.message} (the built-in trainer's setting {problem.name})")
+
+
+def _extremes(parameter: Parameter) -> Sequence[object]:
+    """Values that stand for all: every choice of a list, else both ends (and a point between, which tells whole from not)."""
+    values = domain(parameter)
+    if parameter.type in ("Categorical", "Boolean", "Discrete"):
+        return [values.at(i) for i in range(values.size or 0)]
+    if values.size is not None:
+        return [values.at(0), values.at(values.size - 1)]
+    low, high = float(parameter.min or 0), float(parameter.max or 0)
+    return [low, low + (high - low) / math.pi, high]
+
+
+def _template(spec: SweepSpec) -> Iterator[Problem]:
+    """What the Job template may not say."""
+    yield from template.problems(spec)
+
+
+_RULES = (_doubled_values, _colliding_names, _unsearchable, _trainer_settings, _template)
+
+
+# ---- advice ------------------------------------------------------------------------------------------------------------
+
+
+def advice(spec: SweepSpec) -> list[Problem]:
+    """What is allowed and probably not meant, of a spec that `check` has nothing against."""
+    return [problem for rule in (_wide_ranges, _unreached, _never_tried, _exhausted) for problem in rule(spec)]
+
+
+def _wide_ranges(spec: SweepSpec) -> Iterator[Problem]:
+    for i, p in enumerate(spec.parameters):
+        if (
+            p.type == "Float"
+            and p.scale is None
+            and p.step is None
+            and p.min
+            and p.max
+            and p.min > 0
+            and p.max / p.min > 10**DECADES
+        ):
+            decades = f"{p.name} ranges over {math.log10(p.max / p.min):.0f} decades on a linear scale"
+            yield Problem(f"spec.parameters[{i}]", f"{decades}: nine of ten values lie in the last one; `scale: Log`?")
+
+
+def _unreached(spec: SweepSpec) -> Iterator[Problem]:
+    for i, p in enumerate(spec.parameters):
+        values = domain(p) if p.step is not None else None
+        if (
+            values is not None
+            and values.size is not None
+            and not math.isclose(last := float(values.at(values.size - 1)), float(p.max or 0))
+        ):
+            yield Problem(
+                f"spec.parameters[{i}].max",
+                f"{p.max:g} is never tried: steps of {p.step:g} from {p.min:g} end at {last:g}",
+            )
+
+
+def _never_tried(spec: SweepSpec) -> Iterator[Problem]:
+    if len(spec.initial_trials) > spec.trials.max:
+        yield Problem(
+            "spec.trials.max", f"found {spec.trials.max}, fewer than the {len(spec.initial_trials)} initial trials"
+        )
+
+
+def _exhausted(spec: SweepSpec) -> Iterator[Problem]:
+    size = strategies.size(spec)
+    if size is not None and size < spec.trials.max:
+        yield Problem(
+            "spec.trials.max",
+            f"found {spec.trials.max}; the space has {size:,} points, and the sweep ends when all are tried",
+        )

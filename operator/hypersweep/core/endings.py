@@ -1,0 +1,95 @@
+"""When a sweep is over: one small pure rule a reason, asked in order. To add a way to end, add a rule."""
+
+from collections.abc import Callable
+
+from hypersweep.core.snapshot import Ending, Snapshot
+from hypersweep.core.spec import seconds
+from hypersweep.core.trial import Outcome
+
+ALIKE = 3  # bad ends in a row that need no fourth
+
+Rule = Callable[[Snapshot, float], Ending | None]
+
+
+def repeated_failure(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """The newest trials all failed for the same reason: nobody wants the same ImportError thirty times."""
+    tally = snapshot.tally
+    if tally.streak < ALIKE:
+        return None
+    group = tally.streak_group
+    what = f"{group.reason}: {group.message[-300:]}" if group else "see status.failures"
+    message = f"{tally.streak} trials in a row ended alike; mend it, then change spec.retry. {what}"
+    return Ending(reason="RepeatedFailure", message=message, complete=False, stops=True)
+
+
+def too_many_failures(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """More trials failed than trials.maxFailed bears."""
+    failed, allowed = snapshot.tally.counts[Outcome.FAILED], snapshot.spec.trials.max_failed
+    if failed <= allowed:
+        return None
+    message = f"{failed} trials failed, trials.maxFailed is {allowed}; raise it to go on"
+    return Ending(reason="TooManyFailures", message=message, complete=False, stops=True)
+
+
+def target_reached(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """A finished trial's objective is as good as a target."""
+    best = snapshot.tally.best
+    if best is None or best.value is None:
+        return None
+    sign = -1.0 if snapshot.tally.goal == "Maximize" else 1.0
+    for target in snapshot.spec.stop_when.targets:
+        if sign * best.value <= sign * target.value:
+            message = f"trial {best.index} reached {target.metric} {best.value:g} (target {target.value:g})"
+            return Ending(reason="TargetReached", message=message, complete=True, stops=True)
+    return None
+
+
+def duration_over(snapshot: Snapshot, now: float) -> Ending | None:
+    """The sweep ran for as long as it may."""
+    allowed = snapshot.spec.stop_when.duration
+    if allowed is None or now - snapshot.started < seconds(allowed):
+        return None
+    return _with_or_without_result(snapshot, "DurationExceeded", f"ran for {allowed}", stops=True)
+
+
+def all_tried(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """trials.max trials have ended."""
+    most = snapshot.spec.trials.max
+    if snapshot.open or snapshot.busy or snapshot.tally.ended < most:
+        return None
+    return _with_or_without_result(
+        snapshot, "MaxTrialsReached", f"{snapshot.tally.ended} trials ended, trials.max is {most}"
+    )
+
+
+def space_exhausted(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """Every assignment has been tried."""
+    if snapshot.open or snapshot.busy or not snapshot.exhausted:
+        return None
+    return _with_or_without_result(snapshot, "SpaceExhausted", f"all {snapshot.tally.ended} assignments were tried")
+
+
+RULES: tuple[Rule, ...] = (
+    repeated_failure,
+    too_many_failures,
+    target_reached,
+    duration_over,
+    all_tried,
+    space_exhausted,
+)
+_UNLESS_RETRIED = {repeated_failure, too_many_failures, all_tried, space_exhausted}
+
+
+def ending(snapshot: Snapshot, now: float) -> Ending | None:
+    """The end that the first rule to speak gives, or the one that this generation already reached."""
+    if snapshot.ended is not None or not snapshot.loaded:
+        return snapshot.ended
+    rules = [rule for rule in RULES if rule not in _UNLESS_RETRIED] if snapshot.to_retry else RULES
+    return next((found for rule in rules if (found := rule(snapshot, now)) is not None), None)
+
+
+def _with_or_without_result(snapshot: Snapshot, reason: str, message: str, *, stops: bool = False) -> Ending:
+    """A sweep that ran its course is complete if any trial has a result; with none there is nothing to be glad of."""
+    if snapshot.tally.best is not None or (snapshot.open and stops):
+        return Ending(reason=reason, message=message, complete=snapshot.tally.best is not None, stops=stops)
+    return Ending(reason="NoResult", message=f"{message}, and none has a finite result", complete=False, stops=stops)

@@ -1,0 +1,280 @@
+"""The typed model of a HyperparameterSweep's `spec`: the one source for parsing, validation messages and the CRD.
+
+Owns names, types, bounds, defaults and descriptions of fields, and the names that are kept for fields not built yet
+(`reserved`: refused by API server and reader alike, never ignored). Rules between fields are in `rules.py`, rules that
+the API server cannot say in `admission.py`; how the model becomes a CRD is in `crd.py`, how a document becomes a model
+in `manifest.py`.
+
+Field names are camelCase in manifests, snake_case here. From v1alpha1 on the resource only grows: bounds may be
+widened, nothing may be renamed. The bounds of lists and texts also pay for the CEL rules, whose cost the API server
+estimates from them.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+GROUP, VERSION, PLURAL, KIND = "hypersweep.dev", "v1alpha1", "hyperparametersweeps", "HyperparameterSweep"
+LARGEST_INTEGER = 2**53  # what JSON readers keep exactly
+LARGEST_NUMBER = 1e18  # below 2^63: the API server compares whole numbers with a bound as 64-bit integers
+
+LONGEST_NAME = 63  # of a sweep: a label's value, so that `-l hypersweep.dev/sweep=NAME` works
+SWEEP_NAME = re.compile(
+    r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"
+)  # what Kubernetes takes as a name
+
+# Units from large to small, each at most once; at most six digits keep every instant within what a date can say.
+DURATION = "^" + "".join(rf"([0-9]{{1,6}}(\.[0-9]{{1,3}})?{unit})?" for unit in ("d", "h", "m", "s", "ms")) + "$"
+NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+CHOICE = r"^[^\x00-\x1f\x7f]+$"
+EXPECTED = {  # a pattern in words
+    DURATION: "a duration is expected, such as 90s, 10m or 1h30m (units from large to small: d, h, m, s, ms)",
+    NAME: "a name is expected: letters, digits, `_`, `.` and `-`, first a letter or `_`",
+    CHOICE: "text without control characters is expected",
+}
+_UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+# Notes for crd.py, in the schema's own words: a list merged by key, and a field that may hold anything.
+# The latter says no `type`: with `type: object`, CEL's `==` would not look inside.
+MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+MAP_BY_METRIC: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]}
+MAP_BY_PARAMETER: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["parameter"]}
+ANYTHING: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
+
+Duration = Annotated[str, Field(pattern=DURATION, min_length=1, max_length=32)]
+Name = Annotated[str, Field(pattern=NAME, min_length=1, max_length=63)]
+Text = Annotated[str, Field(min_length=1, max_length=250)]
+Choice = Annotated[str, Field(pattern=CHOICE, min_length=1, max_length=128)]
+Number = Annotated[float, Field(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER, allow_inf_nan=False)]
+
+
+def seconds(duration: str) -> float:
+    """Seconds of a duration such as `1h30m`. Units: d, h, m, s, ms."""
+    return sum(float(n) * _UNIT_SECONDS[u] for n, _, u in re.findall(r"([0-9]+(\.[0-9]+)?)(ms|s|m|h|d)", duration))
+
+
+class Model(BaseModel):
+    """Base of every part of the spec: unknown fields are refused, values are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, alias_generator=to_camel, populate_by_name=True)
+    reserved: ClassVar[Mapping[str, Literal["array", "object"]]] = {}  # fields of a later version, refused by this one
+
+
+class Objective(Model):
+    """What a trial is judged by."""
+
+    metric: Text = Field(description="Name of the MLflow metric that a trial logs.")
+    goal: Literal["Minimize", "Maximize"] = Field(description="Direction in which the metric is better.")
+    reduction: Literal["Last", "Best", "MeanOfLast"] = Field(
+        "Last",
+        description="How a metric's curve becomes one value: its last point (Last, the default), its best (Best), "
+        "or the mean of its last `window` points (MeanOfLast).",
+    )
+    window: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        None, description="How many points MeanOfLast averages; only there, and required there."
+    )
+
+
+class When(Model):
+    """A condition on a parent parameter."""
+
+    parameter: Name = Field(description="The parent: a Categorical or Boolean parameter of this sweep.")
+    values: list[Choice] = Field(
+        min_length=1,
+        max_length=16,
+        description='Values of the parent under which the parameter exists; of a Boolean: "true", "false".',
+    )
+
+
+class Parameter(Model):
+    """One dimension of the search space."""
+
+    name: Name = Field(description="Name that the trial sees. Letters, digits, `_`, `.` and `-`.")
+    type: Literal["Float", "Integer", "Discrete", "Categorical", "Boolean"] = Field(
+        description="Kind of values: Float and Integer have a range, Discrete has `numbers`, Categorical has `values`."
+    )
+    min: Number | None = Field(None, description="Float, Integer: smallest value, inclusive. Required there.")
+    max: Number | None = Field(None, description="Float, Integer: largest value, inclusive. Required there.")
+    scale: Literal["Linear", "Log"] | None = Field(
+        None,
+        description="Float, Integer: how the range is measured. Linear (the default), or Log for values over several decades.",
+    )
+    step: Number | None = Field(
+        None, description="Float, Integer: distance between values, counted from `min`. Not with scale Log."
+    )
+    points: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        None,
+        description="Float: how many evenly spaced values the Grid strategy takes (with scale Log: evenly in the logarithm).",
+    )
+    numbers: Annotated[list[Number], Field(min_length=1, max_length=128)] | None = Field(
+        None, description="Discrete: the values, all different. Required there."
+    )
+    values: Annotated[list[Choice], Field(min_length=1, max_length=64)] | None = Field(
+        None,
+        description='Categorical: the values, all different, always text (write "on" or "1" with quotes). Required there.',
+    )
+    when: Annotated[list[When], Field(max_length=4)] = Field(
+        [],
+        description="The parameter exists only where all of these hold. Without: always.",
+        json_schema_extra={**MAP_BY_PARAMETER},
+    )
+
+
+class Strategy(Model):
+    """What proposes the assignments."""
+
+    reserved = {"settings": "object"}
+
+    name: Literal["Grid", "Random", "TPE"] = Field(
+        "TPE", description="Grid, Random, or TPE (tree-structured Parzen estimator)."
+    )
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
+        0, description="Same seed and same history: same proposals."
+    )
+
+
+class InitialTrial(Model):
+    """An assignment to try before the strategy proposes any."""
+
+    name: Text | None = Field(None, description="A name for people, kept on the trial's run.")
+    parameters: dict[str, Any] = Field(
+        description="A value for each active parameter, by name, and for no other.", json_schema_extra={**ANYTHING}
+    )
+
+
+class Tracking(Model):
+    """Where results are kept."""
+
+    server: Name = Field("default", description="A tracking server that the operator was given, by its name.")
+    experiment: Text | None = Field(None, description="MLflow experiment; by default `namespace/name` of the sweep.")
+    sweep: Text | None = Field(
+        None,
+        description="The sweep's name in the ledger; by default `namespace/name`. "
+        "A sweep of the same name with the same search goes on where the earlier one was.",
+    )
+
+
+class Trainer(Model):
+    """The built-in trainer."""
+
+    settings: dict[str, Any] = Field(
+        {}, description="Settings of the built-in trainer, such as task and epochs.", json_schema_extra={**ANYTHING}
+    )
+
+
+class Job(Model):
+    """How a trial runs."""
+
+    container: Name | None = Field(None, description="Name of the container that trains; by default the first.")
+    arguments: Literal["None", "Flags", "Hydra"] = Field(
+        "None",
+        description="Arguments added to the container, one per active parameter: --name=value (Flags) or name=value (Hydra).",
+    )
+    template: dict[str, Any] = Field(
+        {},
+        description="A batch/v1 Job: `metadata` (labels, annotations) and `spec`. The operator owns backoffLimit, completions, "
+        "parallelism, ttlSecondsAfterFinished, suspend and selector of the Job, and the pod's restartPolicy.",
+        json_schema_extra={**ANYTHING},
+    )
+
+
+class Trials(Model):
+    """How many trials, and how patient to be with each."""
+
+    max: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        20, description="Trials in total. Raise it to continue a finished sweep."
+    )
+    parallel: Annotated[int, Field(ge=0, le=1000)] = Field(
+        1, description="Trials at a time; 0 starts no more and lets the running ones end."
+    )
+    max_failed: Annotated[int, Field(ge=0, le=100_000)] = Field(
+        5, description="Failed trials that are borne; one more ends the sweep."
+    )
+    attempts: Annotated[int, Field(ge=1, le=20)] = Field(
+        2, description="Attempts that a trial has; disruptions of the node cost none."
+    )
+    timeout: Duration | None = Field(
+        None, description="Longest run of one attempt, from its start, such as 90s or 1h30m. Without: no limit."
+    )
+    no_progress: Duration | None = Field(
+        None, description="An attempt that logs no metric for so long is given up, such as 20m. Without: no limit."
+    )
+
+
+class Target(Model):
+    """A value that is good enough."""
+
+    metric: Text = Field(description="Metric of an objective.")
+    value: Number = Field(description="Reached or passed by a finished trial: the sweep is complete.")
+
+
+class StopWhen(Model):
+    """When to end before all trials are done."""
+
+    reserved = {"resourceHours": "array"}
+
+    targets: Annotated[list[Target], Field(max_length=4)] = Field(
+        [], description="Any of these ends the sweep.", json_schema_extra={**MAP_BY_METRIC}
+    )
+    duration: Duration | None = Field(
+        None, description="Longest time from the sweep's start, suspension included, such as 8h."
+    )
+
+
+class Cleanup(Model):
+    """How long ended Jobs stay, once their result is in the ledger."""
+
+    succeeded: Duration = Field("10m", description="Jobs of succeeded attempts, such as 10m; 0s removes them at once.")
+    failed: Duration = Field("24h", description="Jobs of failed attempts.")
+    stopped: Duration = Field(
+        "10m", description="Jobs of infeasible trials and those that were stopped after their end."
+    )
+
+
+class SweepSpec(Model):
+    """What to search, how a trial runs, and how long to go on."""
+
+    reserved = {
+        "constraints": "array",
+        "parameterConstraints": "array",
+        "warmStart": "array",
+        "earlyStopping": "object",
+    }
+
+    objectives: list[Objective] = Field(
+        min_length=1,
+        max_length=1,
+        description="What is optimized: exactly one objective for now. Frozen once created.",
+        json_schema_extra={**MAP_BY_METRIC},
+    )
+    parameters: list[Parameter] = Field(
+        min_length=1,
+        max_length=100,
+        description="The search space. Order has no meaning. Frozen once created.",
+        json_schema_extra={**MAP_BY_NAME},
+    )
+    strategy: Strategy = Field(Strategy(), description="What proposes the assignments. Frozen once created.")
+    initial_trials: Annotated[list[InitialTrial], Field(max_length=100)] = Field(
+        [], description="Assignments to try before the strategy proposes any, in this order. Frozen once created."
+    )
+    tracking: Tracking = Field(Tracking(), description="Where results are kept. Frozen once created.")
+    trainer: Trainer | None = Field(
+        None, description="The built-in trainer: fills image and command of the Job. Editable while suspended."
+    )
+    job: Job | None = Field(
+        None, description="How a trial runs: with your own image, or on top of `trainer`. Editable while suspended."
+    )
+    trials: Trials = Field(
+        Trials(), description="How many trials, and how patient to be with each. Editable at any time."
+    )
+    stop_when: StopWhen = Field(StopWhen(), description="When to end before all trials are done. Editable at any time.")
+    cleanup: Cleanup = Field(Cleanup(), description="How long ended Jobs stay. Editable at any time.")
+    suspend: bool = Field(
+        False, description="True: running attempts are deleted, at no charge, and wait. Editable at any time."
+    )
+    retry: Annotated[str, Field(max_length=64)] = Field(
+        "", description="A token of your choice: change it to run the failed trials again. Editable at any time."
+    )

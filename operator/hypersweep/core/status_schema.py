@@ -1,0 +1,115 @@
+"""The typed model of a sweep's `status`, as the CRD declares it. What it says is made in `status.py`.
+
+Owns names and descriptions only. It is wide on purpose: the operator is the one writer, and a bound that is too narrow
+would lose a report. Nothing is required but what a list is keyed by, since a status is written in parts.
+"""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+from hypersweep.core.spec import ANYTHING
+
+
+class Part(BaseModel):
+    """Base of every part of the status."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True)
+
+
+class Condition(Part):
+    """One aspect of the sweep's state, in the form of Kubernetes' own conditions."""
+
+    type: str = Field(max_length=316, description="Which aspect.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
+    reason: str = Field("", description="Why, in one CamelCase word for programs.")
+    message: str = Field("", description="Why, for people.")
+    last_transition_time: str = Field(
+        "", description="When the condition's status changed last.", json_schema_extra={"format": "date-time"}
+    )
+    observed_generation: int = Field(0, description="Generation of the spec that it was made from.")
+
+
+class Counts(Part):
+    """Trials by what became of them."""
+
+    created: int = Field(0, description="All that were planned, whatever became of them.")
+    running: int = Field(0, description="Trials whose attempt runs now.")
+    succeeded: int = Field(0, description="Ended with a value of the objective.")
+    failed: int = Field(0, description="Ended without one, all attempts used up.")
+    stopped: int = Field(0, description="Ended early on purpose.")
+    infeasible: int = Field(0, description="Impossible as assigned: out of memory, or a value that is not finite.")
+    resumed: int = Field(0, description="Had ended before this object existed; taken over from the ledger.")
+
+
+class Run(Part):
+    """An MLflow run."""
+
+    id: str = Field("", description="Its id.")
+    url: str = Field("", description="Its page.")
+
+
+class Entry(Part):
+    """A trial and its result."""
+
+    trial: int = Field(0, description="Index of the trial.")
+    value: str = Field("", description="The objective's value, rounded for people.")
+    parameters: dict[str, Any] = Field(
+        {}, description="The trial's assignment (left out where it is long).", json_schema_extra={**ANYTHING}
+    )
+    objectives: dict[str, float] = Field({}, description="The exact value of each objective.")
+    run: Run = Field(Run(), description="The trial's MLflow run.")
+
+
+class Failure(Part):
+    """Trials that failed alike."""
+
+    reason: str = Field("", description="Why, in one CamelCase word.")
+    message: str = Field("", description="The last line that the example said.")
+    count: int = Field(0, description="How many trials failed so.")
+    trial: int = Field(0, description="Index of the example.")
+    pod: str = Field("", description="The example's pod (on a laptop: its log file).")
+    log: str = Field("", description="The last lines of the example's log.")
+
+
+class Effective(Part):
+    """The strategy at work."""
+
+    effective: str = Field("", description="Its name.")
+    reason: str = Field("", description="Why this one.")
+
+
+class Ledger(Part):
+    """Where the results are."""
+
+    experiment_id: str = Field("", description="Id of the MLflow experiment.")
+    parent_run: str = Field("", description="Id of the sweep's own run, the parent of the trials' runs.")
+    url: str = Field("", description="Its page.")
+
+
+class SweepStatus(Part):
+    """What the operator knows of the sweep: counts, the best and grouped failures; every trial is in MLflow."""
+
+    observed_generation: int = Field(
+        0, description="Generation of the spec that this status tells of; -1: none was seen yet."
+    )
+    phase: str = Field("", description="The state in one word, for people; programs use `conditions`.")
+    progress: str = Field("", description="Ended trials of all, such as 31/60.")
+    summary: str = Field("", description="The state in one line.")
+    conditions: list[Condition] = Field(
+        [],
+        description="Accepted, Reconciling, Stalled, Suspended, TrackingAvailable, Finished, Complete, Failed.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    trials: Counts = Field(Counts(), description="Trials by what became of them.")
+    best: Entry = Field(Entry(), description="The best trial so far.")
+    top: list[Entry] = Field([], description="The best trials so far, best first, at most 10.")
+    failures: list[Failure] = Field([], description="Failed trials, grouped by likeness, at most 5 groups.")
+    strategy: Effective = Field(Effective(), description="The strategy at work.")
+    tracking: Ledger = Field(Ledger(), description="Where the results are.")
+    start_time: str = Field("", description="When the sweep began.", json_schema_extra={"format": "date-time"})
+    completion_time: str = Field("", description="When the sweep ended.", json_schema_extra={"format": "date-time"})
+    eta: str = Field(
+        "", description="When the last trial should end, by the pace so far.", json_schema_extra={"format": "date-time"}
+    )

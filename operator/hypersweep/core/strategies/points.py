@@ -1,0 +1,57 @@
+"""The points of a space when each parameter takes countably many values, in an order shuffled by a key.
+
+Owns "the next point that no trial has had": exhaustive, without duplicates, and nothing is listed. Grid consists of it;
+Random falls back on it where redrawing does not help.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from hypersweep.core.keyed import permuted
+from hypersweep.core.space import Space
+from hypersweep.core.trial import Assignment, Trial, Value
+
+
+@dataclass(frozen=True)
+class Levels:
+    """The values that a parameter takes: so many, and which."""
+
+    size: int
+    at: Callable[[int], Value]
+
+
+class Points:
+    """Every assignment of the space, where dimension i takes the values `levels[i]`."""
+
+    def __init__(self, space: Space, levels: Sequence[Levels]) -> None:
+        self._space = space
+        self._levels = levels
+        self._ranking = space.ranking([level.size for level in levels])
+
+    @property
+    def size(self) -> int:
+        """How many points there are, exactly."""
+        return self._ranking.total
+
+    def at(self, rank: int) -> Assignment:
+        """The point of that rank, in canonical order and exact types."""
+        chosen = self._ranking.at(rank)
+        return {d.name: self._levels[i].at(chosen[i]) for i, d in enumerate(self._space.dimensions) if i in chosen}
+
+    def unseen(self, seen: AbstractSet[Hashable], *, start: int, key: tuple[int | str, ...]) -> Assignment | None:
+        """The first point not in `seen`, from number `start` of the shuffled order on, and round. None: there is none.
+
+        Looks at no more than len(seen) + 1 points: they are all different.
+        """
+        for number in range(min(self.size, len(seen) + 1)):
+            rank = permuted((start + number) % self.size, size=self.size, key=key)
+            point = self.at(rank)
+            if self._space.key(point) not in seen:
+                return point
+        return None
+
+
+def tried(space: Space, trials: Iterable[Trial]) -> set[Hashable]:
+    """Keys of the assignments that these trials have."""
+    return {space.key(t.parameters) for t in trials}

@@ -1,0 +1,50 @@
+"""Random: each parameter uniform on its own scale, a function of (seed, trial) and of what has been tried.
+
+Owns no generator: a value is a hash of (seed, trial, redraw, parameter), so that neither the order of the history nor
+another parameter changes it.
+"""
+
+from collections.abc import Hashable, Sequence
+from collections.abc import Set as AbstractSet
+
+from hypersweep.core.keyed import number
+from hypersweep.core.space import Dimension, Space
+from hypersweep.core.strategies.points import Levels, Points, tried
+from hypersweep.core.trial import Assignment, Trial, Value
+
+REDRAWS = 64  # then unseen points are looked for by rank: all of them have a turn
+_FINE = 53  # bits: the levels that stand for the numbers of an interval when ranks are needed
+
+
+def suggest(
+    *, space: Space, goal: str, history: Sequence[Trial], pending: Sequence[Trial], seed: int, trial: int
+) -> Assignment | None:
+    """An assignment that no trial has had. None: the space is finite, and all of it has been tried."""
+    del goal
+    return unseen(space, seen=tried(space, (*history, *pending)), seed=seed, trial=trial)
+
+
+def unseen(space: Space, *, seen: AbstractSet[Hashable], seed: int, trial: int) -> Assignment | None:
+    """A random assignment whose key is not in `seen`. None: there is none."""
+    for redraw in range(REDRAWS):
+        assignment = draw(space, seed=seed, trial=trial, redraw=redraw)
+        if space.key(assignment) not in seen:
+            return assignment
+    points = Points(space, [_levels(d) for d in space.dimensions])
+    return points.unseen(seen, start=trial, key=("Random", seed))
+
+
+def draw(space: Space, *, seed: int, trial: int, redraw: int = 0) -> Assignment:
+    """A random assignment: parents first, then those of their children that are active."""
+    values: dict[str, Value] = {}
+    for d in space.dimensions:
+        if d.active(values):
+            values[d.name] = d.domain.draw(number("Random", seed, trial, redraw, d.name))
+    return values
+
+
+def _levels(dimension: Dimension) -> Levels:
+    domain = dimension.domain
+    if domain.size is not None:
+        return Levels(domain.size, domain.at)
+    return Levels(1 << _FINE, lambda level: domain.draw(level << (64 - _FINE)))

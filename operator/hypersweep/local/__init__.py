@@ -1,0 +1,1 @@
+"""The same loop on a laptop: subprocesses for Jobs, MLflow on SQLite."""

@@ -1,0 +1,167 @@
+"""What a person sees of a sweep on a laptop: live progress, failures at once, a final table, where to look.
+
+Reads the loop's book; changes nothing. On a terminal the progress is drawn in place; otherwise a line per ended trial.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from hypersweep.core.trial import Outcome, Phase, Trial
+
+if TYPE_CHECKING:
+    from hypersweep.controller.loop import SweepLoop
+    from hypersweep.core.status import Event
+    from hypersweep.local.world import LocalWorld
+
+ROWS = 10  # trials of the final table
+TRACEBACK_LINES = 15
+
+
+class Host(Protocol):
+    """What the display reads of the host."""
+
+    world: "LocalWorld"
+    trial_uri: str
+    name: str
+
+
+class Display:
+    """Progress on a console."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(stderr=True)
+        self._told = 0
+        self._began = time.time()
+
+    def note(self, message: str) -> None:
+        """One line for the person."""
+        self.console.print(message, highlight=False)
+
+    def tell(self, event: "Event") -> None:
+        """A transition; failures of trials are told with their log as they happen."""
+        if event.type == "Warning" and event.reason != "TrialFailed":
+            self.console.print(Text(f"{event.reason}: {event.message}", style="yellow"))
+
+    @contextmanager
+    def live(self, loop: "SweepLoop", host: Host) -> Iterator[None]:
+        """Draw the progress until the block ends."""
+        view = _View(loop, host)
+        if not self.console.is_terminal:
+            loop.on_look = lambda: self._tell_ended(loop, lines=True)
+            yield
+            self._tell_ended(loop, lines=True)
+            return
+        loop.on_look = lambda: self._tell_ended(loop, lines=False)
+        with Live(view, console=self.console, refresh_per_second=4, transient=True):
+            yield
+        self._tell_ended(loop, lines=False)
+
+    def _tell_ended(self, loop: "SweepLoop", *, lines: bool) -> None:
+        """Each trial that has ended since the last look: a line where nothing is drawn, and a failure's last words always."""
+        if loop.book is None or not loop.book.loaded:
+            return
+        if self._told == 0 and loop.keeper.resumed:
+            self._told = loop.keeper.resumed
+            self.note(f"resumed: {loop.keeper.resumed} trials were already in the ledger")
+        metric = loop.spec.objectives[0].metric if loop.spec else ""
+        for trial in loop.book.history[self._told :]:
+            if lines:
+                value = f"{metric} {trial.value:.6g}" if trial.value is not None else trial.reason
+                best = loop.book.tally.best
+                self.note(
+                    f"trial {trial.index}: {trial.outcome}, {value}"
+                    + (" (best so far)" if best and best.index == trial.index else "")
+                )
+            if trial.outcome is Outcome.FAILED:
+                words = "\n".join(trial.message.strip().splitlines()[-TRACEBACK_LINES:])
+                self.console.print(
+                    Text(f"trial {trial.index} failed: {trial.reason} ({trial.where})\n{words}", style="red")
+                )
+        self._told = len(loop.book.history)
+
+    def interrupted(self, loop: "SweepLoop") -> None:
+        """After Ctrl-C."""
+        ended = loop.book.tally.ended if loop.book else 0
+        self.note(f"interrupted after {ended} trials; run the same command again to continue")
+
+    def final(self, loop: "SweepLoop", host: Host) -> None:
+        """The table of the best trials, the end's reason, and where to look."""
+        if loop.book is None or loop.spec is None or loop.decision is None or loop.decision.ending is None:
+            return
+        tally, ending = loop.book.tally, loop.decision.ending
+        out = Console() if not self.console.is_terminal else self.console
+        if tally.top:
+            out.print(_table(tally.top[:ROWS], [p.name for p in loop.spec.parameters], loop.spec.objectives[0].metric))
+        counts = ", ".join(f"{n} {o.value.lower()}" for o, n in tally.counts.items() if n)
+        out.print(f"{'Complete' if ending.complete else 'Failed'}: {ending.reason}: {ending.message}", highlight=False)
+        out.print(f"{counts} in {_clock(time.time() - self._began)}; logs in {host.world.folder}", highlight=False)
+        out.print(f"look closer: mlflow ui --backend-store-uri {host.trial_uri}", highlight=False, soft_wrap=True)
+
+
+class _View:
+    """The live picture; rich asks for it four times a second."""
+
+    def __init__(self, loop: "SweepLoop", host: Host) -> None:
+        self.loop, self.host, self.began = loop, host, time.time()
+
+    def __rich__(self) -> RenderableType:
+        book, spec = self.loop.book, self.loop.spec
+        if book is None or spec is None or not book.loaded:
+            return Text("opening the ledger …")
+        running = [a for a in self.host.world.attempts() if a.phase is Phase.RUNNING]
+        done, most = book.tally.ended, spec.trials.max
+        bar = Table.grid(padding=(0, 1))
+        bar.add_row(
+            ProgressBar(total=most, completed=done, width=30),
+            f"{done}/{most} trials",
+            f"{len(running)} running",
+            self._eta(done, most),
+        )
+        best = book.tally.best
+        line = Text("no result yet")
+        if best is not None and best.value is not None:
+            values = "  ".join(f"{k}={_short(v)}" for k, v in best.parameters.items())
+            line = Text.assemble(
+                "best ",
+                (f"{spec.objectives[0].metric} {best.value:.6g}", "bold green"),
+                f" (trial {best.index})  {values}",
+            )
+        return Group(bar, line)
+
+    def _eta(self, done: int, most: int) -> str:
+        fresh = done - self.loop.keeper.resumed
+        if fresh < 1:
+            return ""
+        return f"about {_clock((time.time() - self.began) / fresh * (most - done))} left"
+
+
+def _table(trials: Sequence[Trial], names: Sequence[str], metric: str) -> Table:
+    table = Table(title="best trials", title_justify="left")
+    for head in ("trial", metric, *names):
+        table.add_column(head, justify="right")
+    for trial in trials:
+        table.add_row(str(trial.index), f"{trial.value:.6g}", *(_short(trial.parameters.get(n, "-")) for n in names))
+    return table
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return (
+        f"{whole // 3600}h{whole % 3600 // 60:02d}m"
+        if whole >= 3600
+        else f"{whole // 60}m{whole % 60:02d}s"
+        if whole >= 60
+        else f"{seconds:.1f}s"
+    )

@@ -1,0 +1,1 @@
+"""The ledger: what MLflow holds of a sweep, and the two ways to reach it."""

@@ -1,0 +1,339 @@
+"""The ledger of one sweep: a parent run, a run per trial, and the few operations that the loop needs.
+
+Owns the write order within an operation, so that a crash between any two requests, or an answer that was lost, is
+repaired by doing the operation again, in this process or the next. Decides nothing about trials. What it remembers is a
+cache: which run is a trial's, so that a run that shows up late is known for a duplicate.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from hypersweep.core.environment import MADE_BY, text
+from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
+from hypersweep.core.objective import reduce
+from hypersweep.core.snapshot import Ending
+from hypersweep.core.spec import Objective
+from hypersweep.core.trial import Assignment, Measurement, Outcome, Result, Trial
+from hypersweep.tracking import records
+from hypersweep.tracking.base import FAILED, FINISHED, KILLED, PARAM_LIMIT, RUNNING, Run, Store
+from hypersweep.tracking.identity import Identity, Owner, Parent, owned_elsewhere, search_hash
+from hypersweep.tracking.records import Skipped
+
+__all__ = ["Identity", "Ledger", "Owner", "Parent", "Skipped", "owned_elsewhere", "search_hash"]
+
+log = logging.getLogger(__name__)
+
+BEST = "best"  # the parent run's metric
+_NONE: Mapping[int, str] = {}
+
+
+class Ledger:
+    """One sweep's ledger in a store. `lineage`: tags for every run of it (the operator's version, …)."""
+
+    def __init__(self, store: Store, identity: Identity, *, lineage: Mapping[str, str]) -> None:
+        self.store, self.identity = store, identity
+        self.skipped: tuple[Skipped, ...] = ()  # runs that the last `history` could not read
+        self._lineage = lineage
+        self._parent: Parent | None = None
+        self._known: dict[int, Trial] = {}
+        self._unsure: set[int] = set()  # indices whose planning may have happened: the answer was lost
+        self._read: dict[str, Run] = {}  # runs that `measure` read for the commit that follows
+
+    @property
+    def parent(self) -> Parent:
+        if self._parent is None:
+            raise RuntimeError("the ledger is not open")
+        return self._parent
+
+    # ---- the sweep ---------------------------------------------------------------------------------------------------
+
+    async def open(self, now: float) -> Parent:
+        """Find the sweep's experiment and parent run, or make them. Of two parents the earliest stays."""
+        experiment = await self.store.experiment(self.identity.experiment)
+        tags = {records.ID: self.identity.key, records.KIND: records.KIND_SWEEP}
+        found = await self.store.search(experiment=experiment, tags=tags)
+        if not found:
+            made = records.identity_tags(self.identity, records.KIND_SWEEP)
+            name = records.clean(self.identity.sweep, records.NAME_LIMIT)
+            await self.store.create_run(experiment=experiment, name=name, tags={**self._lineage, **made}, started=now)
+            found = await self.store.search(experiment=experiment, tags=tags)  # someone else may have made one as well
+        if not found:
+            raise TrackingUnavailable("MLflow does not show the sweep's run that it just made")
+        for other in found[1:]:
+            await self._supersede(other.id, by=found[0].id)
+        self._parent = records.parent_of(found[0])
+        return self._parent
+
+    async def heartbeat(self, owner: Owner, now: float) -> Parent:
+        """Show that `owner` works on the sweep, unless another owner has come since we last looked.
+
+        Returns what stands now: a `parent.owner` other than `owner` means that nothing was written.
+        TrackingNotFound when the parent run was deleted.
+        """
+        run = await self._run(self.parent.run)
+        found = records.parent_of(run)
+        if found.owner != owner and (found.owner, found.heartbeat) != (self.parent.owner, self.parent.heartbeat):
+            self._parent = found
+            return found
+        async with self._gone_if_deleted(run.id):
+            await self.store.log(run.id, tags=records.owner_tag(owner, now=now))
+            if run.status != RUNNING:  # a finished sweep goes on
+                await self.store.finish(run.id, status=RUNNING)
+        self._parent = replace(found, owner=owner, heartbeat=now, released=False)
+        return self._parent
+
+    async def release(self, owner: Owner) -> None:
+        """Say that the sweep is free, if it is ours to say so."""
+        if self.parent.owner == owner:
+            await self.store.log(
+                self.parent.run, tags=records.owner_tag(owner, now=self.parent.heartbeat, released=True)
+            )
+            self._parent = replace(self.parent, released=True)
+
+    async def finish(self, *, ending: Ending, best: Trial | None, counts: Mapping[Outcome, int], now: float) -> None:
+        """Close the parent run: how the sweep ended, its counts and its best trial."""
+        tags = {records.REASON: ending.reason, records.MESSAGE: records.clean(ending.message, records.MESSAGE_LIMIT)}
+        tags |= {
+            f"hypersweep.trials.{outcome.lower()}": str(count)
+            for outcome, count in counts.items()
+            if outcome is not Outcome.OPEN
+        }
+        metrics: dict[str, float] = {}
+        if best is not None and best.value is not None:
+            tags |= {"hypersweep.best.trial": str(best.index), "hypersweep.best.run": best.run}
+            metrics = {BEST: best.value}
+        async with self._gone_if_deleted(self.parent.run):
+            await self.store.log(self.parent.run, tags=tags, metrics=metrics)
+            await self.store.finish(self.parent.run, status=FINISHED if ending.complete else FAILED, ended=now)
+
+    # ---- reading trials ----------------------------------------------------------------------------------------------
+
+    async def history(self, prefer: Mapping[int, str] = _NONE) -> list[Trial]:
+        """Every trial, by index; duplicates are closed. `prefer`: index → the run that its Job names."""
+        runs = await self.store.search(experiment=self.parent.experiment, tags={records.ID: self.identity.key})
+        found, skipped = records.trials_of(runs)
+        for skip in skipped:
+            log.warning("a trial's run cannot be read, and is left out: %s", skip.reason, extra={"run": skip.run})
+        self.skipped = tuple(skipped)
+        settled = await self._settle(found, prefer)
+        self._known = {trial.index: trial for trial, _ in settled}
+        return [trial for trial, _ in settled]
+
+    async def unfinished(self, prefer: Mapping[int, str] = _NONE) -> list[tuple[Trial, Run]]:
+        """The open trials as MLflow has them now, by index. One that is missing was deleted, or committed elsewhere."""
+        tags = {records.ID: self.identity.key, records.OUTCOME: str(Outcome.OPEN)}
+        found, _ = records.trials_of(await self.store.search(experiment=self.parent.experiment, tags=tags))
+        still_open = []
+        for trial, run in found:
+            ended = self._ended(trial.index)
+            if ended is None:
+                still_open.append((trial, run))
+            elif ended.run != run.id:  # a lost `plan` that took effect late
+                await self._supersede(run.id, by=ended.run)
+            # else it was committed while MLflow searched
+        return await self._settle(still_open, prefer)
+
+    async def reread(self, trial: Trial) -> Trial:
+        """The trial as its run has it now. TrackingNotFound when the run was deleted."""
+        return self._remember(self._trial(await self._run(trial.run)))
+
+    async def measure(self, trial: Trial, objective: Objective) -> Measurement:
+        """What the trial's run says of the objective now. TrackingNotFound when the run was deleted."""
+        run = await self._run(trial.run)
+        self._read[run.id] = run
+        metrics = {name: point.value for name, point in run.metrics.items()}
+        value = metrics.get(objective.metric)
+        if value is not None and objective.reduction != "Last":
+            curve = await self.store.curve(run.id, objective.metric)
+            value = reduce([(point.step, point.value) for point in curve], objective)
+        elsewhere = await self._elsewhere(run, objective.metric) if value is None else ()
+        return Measurement(value=value, logged=tuple(sorted(metrics)), elsewhere=elsewhere, metrics=metrics)
+
+    # ---- writing trials ----------------------------------------------------------------------------------------------
+
+    async def plan(
+        self,
+        index: int,
+        parameters: Assignment,
+        *,
+        name: str,
+        retry: str,
+        tags: Mapping[str, str],
+        now: float,
+        unsure: bool = False,
+    ) -> Trial:
+        """The trial of that index, its run made in one request; the one that is there already if `unsure` (or if our
+        own last answer was lost). What the ledger holds wins: its parameters may be other ones.
+        """
+        if unsure or index in self._unsure:
+            there = await self._find(index)
+            if there is not None:
+                return there
+        planned = records.planned_tags(index, parameters, name=name, retry=retry, parent=self.parent.run)
+        ours = records.identity_tags(self.identity, records.KIND_TRIAL) | planned
+        self._unsure.add(index)  # until the answer is here
+        run = await self.store.create_run(
+            experiment=self.parent.experiment,
+            name=f"trial-{index}" + (f" {records.clean(name, records.NAME_LIMIT)}" if name else ""),
+            tags={**self._lineage, **tags, **ours},
+            started=now,
+        )
+        return self._remember(Trial(index=index, run=run.id, parameters=parameters, name=name, retry=retry))
+
+    async def attempt(self, trial: Trial) -> None:
+        """Note the number of the attempt about to be launched, and how many were charged."""
+        self._read.pop(trial.run, None)  # it will change the run
+        known = self._known.get(trial.index)
+        if known is not None and (known.run, known.attempt, known.charged) == (trial.run, trial.attempt, trial.charged):
+            return
+        async with self._gone_if_deleted(trial.run):
+            await self.store.log(trial.run, tags=records.attempt_tags(trial.attempt, trial.charged))
+        self._remember(trial)
+
+    async def commit(self, trial: Trial, result: Result) -> Trial:
+        """End the trial for good. One that has ended already stays as it ended.
+
+        Order: the run's status, then params that the trainer left out, then, in one request of which MLflow writes all tags
+        at once, result and outcome. Before those the trial is open and is committed again; after them it is frozen.
+        """
+        run = self._read.pop(trial.run, None) or await self._run(trial.run)
+        there = self._trial(run)
+        if there.outcome is not Outcome.OPEN:
+            return self._remember(there)
+        status = _status(result)
+        async with self._gone_if_deleted(run.id):
+            if run.status != status or run.ended is None:
+                await self.store.finish(run.id, status=status, ended=result.ended)
+            await self._log_end(run, there, result)
+        ended = replace(
+            there,
+            outcome=result.outcome,
+            value=result.value,
+            reason=result.reason,
+            where=result.where,
+            ended=result.ended,
+            message=records.clean(result.message, records.MESSAGE_LIMIT),
+        )
+        return self._remember(ended)
+
+    async def reopen(self, trial: Trial, *, retry: str) -> Trial:
+        """A failed trial is tried anew, in its run and with a new attempt. Until the last request it counts as failed."""
+        attempt = trial.attempt + 1
+        async with self._gone_if_deleted(trial.run):
+            await self.store.finish(trial.run, status=RUNNING)
+            await self.store.log(trial.run, tags=records.reopened_tags(attempt=attempt, retry=retry))
+        return self._remember(
+            Trial(
+                index=trial.index,
+                run=trial.run,
+                parameters=trial.parameters,
+                name=trial.name,
+                attempt=attempt,
+                retry=retry,
+            )
+        )
+
+    # ---- within ------------------------------------------------------------------------------------------------------
+
+    async def _run(self, run: str) -> Run:
+        found = await self.store.run(run)
+        if found.deleted:
+            raise TrackingNotFound(f"run {run} was deleted")
+        return found
+
+    async def _elsewhere(self, run: Run, metric: str) -> tuple[str, ...]:
+        """Names of other runs of the experiment that the trial of `run` made itself, and which of them hold the metric."""
+        made = await self.store.search(experiment=run.experiment, tags={MADE_BY: run.id})
+        return tuple(
+            f'"{other.tags.get(records.RUN_NAME, other.id)}"' + (" (has it)" if metric in other.metrics else "")
+            for other in made
+        )
+
+    def _trial(self, run: Run) -> Trial:
+        try:
+            return records.trial_of(run)
+        except records.MalformedError as error:
+            raise TrackingRefused(f"run {run.id} is no trial's any more: {error}") from None
+
+    async def _log_end(self, run: Run, trial: Trial, result: Result) -> None:
+        tags = records.committed_tags(result)
+        try:
+            await self.store.log(run.id, params=_missing(trial, run), tags=tags)
+        except TrackingNotFound:
+            raise
+        except TrackingRefused:  # the trainer may have logged a param since we looked
+            await self.store.log(run.id, params=_missing(trial, await self._run(run.id)), tags=tags)
+
+    async def _find(self, index: int) -> Trial | None:
+        """The trial of that index in MLflow, if there is one."""
+        tags = {records.ID: self.identity.key, records.TRIAL: str(index)}
+        found, _ = records.trials_of(await self.store.search(experiment=self.parent.experiment, tags=tags))
+        for trial, _ in await self._settle(found, _NONE):
+            return trial
+        return None
+
+    async def _settle(self, found: Iterable[tuple[Trial, Run]], prefer: Mapping[int, str]) -> list[tuple[Trial, Run]]:
+        """One run per index; the others are closed."""
+        rivals: dict[int, list[tuple[Trial, Run]]] = defaultdict(list)
+        for trial, run in found:
+            rivals[trial.index].append((trial, run))
+        settled = []
+        for index, pairs in sorted(rivals.items()):
+            known = self._known.get(index)
+            trial, run = records.chosen(pairs, preferred=prefer.get(index), known=known.run if known else None)
+            for _, other in pairs:
+                if other.id != run.id:
+                    await self._supersede(other.id, by=run.id)
+            settled.append((self._remember(trial), run))
+        return settled
+
+    def _ended(self, index: int) -> Trial | None:
+        """The trial of that index, if we know that it has ended."""
+        known = self._known.get(index)
+        return None if known is None or known.outcome is Outcome.OPEN else known
+
+    async def _supersede(self, run: str, *, by: str) -> None:
+        """Close a duplicate so that no search of ours finds it again; the tag comes last, and repairs a crash before it."""
+        log.warning("a duplicate run is closed", extra={"run": run, "by": by})
+        tags = {records.ID: records.SUPERSEDED, records.OUTCOME: records.SUPERSEDED, records.SUPERSEDED_BY: by}
+        try:
+            async with self._gone_if_deleted(run):
+                await self.store.finish(run, status=KILLED)
+                await self.store.log(run, tags=tags)
+        except TrackingNotFound:
+            log.info("the duplicate was deleted meanwhile", extra={"run": run})
+
+    @asynccontextmanager
+    async def _gone_if_deleted(self, run: str) -> AsyncIterator[None]:
+        """A write that MLflow refuses because the run was deleted: TrackingNotFound."""
+        try:
+            yield
+        except TrackingNotFound:
+            raise
+        except TrackingRefused:
+            await self._run(run)
+            raise
+
+    def _remember(self, trial: Trial) -> Trial:
+        self._known[trial.index] = trial
+        self._unsure.discard(trial.index)
+        return trial
+
+
+def _missing(trial: Trial, run: Run) -> dict[str, str]:
+    """Params that the trainer did not log itself, in the spelling that reads back as the same number."""
+    return {
+        name: records.clean(text(value), PARAM_LIMIT)
+        for name, value in sorted(trial.parameters.items())
+        if name not in run.params
+    }
+
+
+def _status(result: Result) -> str:
+    """A run's status in MLflow's words."""
+    if result.outcome is Outcome.STOPPED:
+        return KILLED
+    return FINISHED if result.outcome is Outcome.SUCCEEDED else FAILED

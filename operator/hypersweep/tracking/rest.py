@@ -1,0 +1,223 @@
+"""MLflow's REST API 2.0 by aiohttp: the operator's adapter. No mlflow package, no retries, no redirects.
+
+Owns the transport: at most `limit` requests in flight per server, a total time for each, a breaker, credentials that may
+rotate, and the reading of failures. Who is asked to try again is the loop. A redirect is refused with its target in the
+message, so that credentials never travel to a host that nobody configured.
+"""
+
+import asyncio
+import base64
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+from yarl import URL
+
+from hypersweep import __version__
+from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
+from hypersweep.tracking import answers, wire
+from hypersweep.tracking.base import Metric, Run, check_texts, filter_string, matches
+from hypersweep.tracking.breaker import Breaker
+
+CONNECT = 3.0  # seconds
+KEEP_ALIVE = 4.0  # seconds; uvicorn closes an idle connection after 5
+RUNS_A_PAGE = 1000
+POINTS_A_PAGE = 10_000
+
+Observe = Callable[[str, float, bool], None]  # verb, seconds, whether MLflow answered as it should
+
+
+class RestStore:
+    """A tracking server at `uri`. Implements base.Store.
+
+    Args:
+        uri: http(s) address without credentials.
+        auth: a directory with `token`, or `username` and `password`; read anew for each request, since they rotate.
+        timeout: seconds for one request, from its start on the wire (waiting for a free slot not included).
+        limit: requests in flight at a time.
+        observe: told of each request, for metrics.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        auth: Path | None = None,
+        timeout: float = 10.0,
+        limit: int = 4,
+        observe: Observe | None = None,
+    ) -> None:
+        parsed = URL(uri)
+        if parsed.user is not None or parsed.password is not None:
+            raise ValueError("a tracking server's URI carries no credentials: they belong into files")
+        self.uri = uri.rstrip("/")
+        self._auth, self._observe = auth, observe
+        self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT)
+        self._slots = asyncio.Semaphore(limit)
+        self._limit = limit
+        self._breaker = Breaker()
+        self._session: aiohttp.ClientSession | None = None
+
+    @property
+    def down_since(self) -> float | None:
+        return self._breaker.down_since
+
+    @property
+    def error(self) -> str:
+        return self._breaker.error
+
+    # ---- the verbs ---------------------------------------------------------------------------------------------------
+
+    async def experiment(self, name: str) -> str:
+        try:
+            return await self._experiment(name)
+        except TrackingNotFound:
+            pass
+        try:
+            made = await self._call("create_experiment", "POST", "experiments/create", {"name": name})
+            return str(answers.field(made, "experiment_id"))
+        except TrackingNotFound:
+            raise
+        except TrackingRefused:  # someone else was faster, or the name is not allowed: then this says so again
+            try:
+                return await self._experiment(name)
+            except TrackingNotFound:
+                pass
+            raise
+
+    async def create_run(self, *, experiment: str, name: str, tags: Mapping[str, str], started: float) -> Run:
+        check_texts(tags=tags)
+        body = {
+            "experiment_id": experiment,
+            "run_name": name,
+            "start_time": wire.milliseconds(started),
+            "tags": wire.pairs(tags),
+        }
+        return answers.run(answers.field(await self._call("create_run", "POST", "runs/create", body), "run"))
+
+    async def run(self, run: str) -> Run:
+        return answers.run(answers.field(await self._call("get_run", "GET", "runs/get", {"run_id": run}), "run"))
+
+    async def search(self, *, experiment: str, tags: Mapping[str, str], limit: int | None = None) -> list[Run]:
+        found: list[Run] = []
+        body: dict[str, Any] = {
+            "experiment_ids": [experiment],
+            "filter": filter_string(tags),
+            "run_view_type": "ACTIVE_ONLY",
+            "order_by": ["attributes.start_time ASC"],
+            "max_results": RUNS_A_PAGE if limit is None else min(limit, RUNS_A_PAGE),
+        }
+        while limit is None or len(found) < limit:
+            page = await self._call("search_runs", "POST", "runs/search", body)
+            found += [run for run in map(answers.run, page.get("runs", ())) if matches(run, tags)]
+            if not page.get("next_page_token"):
+                break
+            body["page_token"] = page["next_page_token"]
+        return sorted(found, key=lambda run: (run.started, run.id))[:limit]
+
+    async def log(
+        self,
+        run: str,
+        *,
+        params: Mapping[str, str] | None = None,
+        tags: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        step: int = 0,
+    ) -> None:
+        check_texts(params=params, tags=tags)
+        now = wire.milliseconds(time.time())
+        points = [
+            {"key": key, "value": wire.number_to_wire(value), "timestamp": now, "step": step}
+            for key, value in (metrics or {}).items()
+        ]
+        body = {"run_id": run, "params": wire.pairs(params), "tags": wire.pairs(tags), "metrics": points}
+        await self._call("log_batch", "POST", "runs/log-batch", body)
+
+    async def finish(self, run: str, *, status: str, ended: float | None = None) -> None:
+        body: dict[str, Any] = {"run_id": run, "status": status}
+        if ended is not None:
+            body["end_time"] = wire.milliseconds(ended)
+        await self._call("update_run", "POST", "runs/update", body)
+
+    async def curve(self, run: str, metric: str) -> Sequence[Metric]:
+        points: list[Metric] = []
+        query: dict[str, Any] = {"run_id": run, "metric_key": metric, "max_results": POINTS_A_PAGE}
+        while True:
+            page = await self._call("get_metric_history", "GET", "metrics/get-history", query)
+            points += map(answers.metric, page.get("metrics", ()))
+            if not page.get("next_page_token"):
+                return sorted(points, key=lambda point: (point.step, point.timestamp))
+            query["page_token"] = page["next_page_token"]
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # ---- the transport -----------------------------------------------------------------------------------------------
+
+    async def _experiment(self, name: str) -> str:
+        query = {"experiment_name": name}
+        found = answers.field(await self._call("get_experiment", "GET", "experiments/get-by-name", query), "experiment")
+        if found.get("lifecycle_stage") == "deleted":
+            raise TrackingRefused(f'the experiment "{name}" is deleted in MLflow: restore it, or name another')
+        return str(answers.field(found, "experiment_id"))
+
+    async def _call(self, verb: str, method: str, path: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        """One request, when a slot is free and the breaker lets it pass."""
+        async with self._slots:
+            try:
+                with self._breaker.guard():
+                    return await self._observed(verb, self._send(method, path, content))
+            except answers.Denied as error:
+                self._breaker.note(str(error))
+                raise
+
+    async def _observed(self, verb: str, request: Awaitable[dict[str, Any]]) -> dict[str, Any]:
+        begun, answered = time.perf_counter(), False
+        try:
+            answer = await request
+            answered = True
+            return answer
+        finally:
+            if self._observe is not None:
+                self._observe(verb, time.perf_counter() - begun, answered)
+
+    async def _send(self, method: str, path: str, content: Mapping[str, Any]) -> dict[str, Any]:
+        url = f"{self.uri}/api/2.0/mlflow/{path}"
+        sent: dict[str, Any] = {"params": content} if method == "GET" else {"json": content}
+        try:
+            async with self._open().request(
+                method, url, headers=self._credentials(), allow_redirects=False, timeout=self._timeout, **sent
+            ) as response:
+                text = (await response.read()).decode(errors="replace")
+                return answers.read(response.status, text, location=response.headers.get("Location", ""))
+        except TimeoutError:
+            raise TrackingUnavailable(f"no answer within {self._timeout.total:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise TrackingUnavailable(str(error) or type(error).__name__) from None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(limit=self._limit, keepalive_timeout=KEEP_ALIVE)
+            agent = {"User-Agent": f"hypersweep/{__version__}"}
+            self._session = aiohttp.ClientSession(connector=connector, headers=agent)
+        return self._session
+
+    def _credentials(self) -> dict[str, str]:
+        if self._auth is None:
+            return {}
+        try:
+            if (self._auth / "token").exists():
+                return {"Authorization": f"Bearer {_secret(self._auth / 'token')}"}
+            pair = f"{_secret(self._auth / 'username')}:{_secret(self._auth / 'password')}"
+        except (OSError, UnicodeDecodeError) as error:
+            raise TrackingUnavailable(f"the credentials cannot be read: {error}") from None
+        return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def _secret(path: Path) -> str:
+    """A file's text, without the newline that editors and echo leave at its end."""
+    return path.read_text().strip()

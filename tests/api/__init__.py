@@ -1,0 +1,1 @@
+"""The operator and its parts on a real control plane."""

@@ -1,0 +1,1 @@
+"""The Kubernetes plumbing against an API server that misbehaves on command."""

@@ -1,0 +1,396 @@
+"""What `decide` answers to each situation: a table whose rows have names."""
+
+from dataclasses import replace
+
+import pytest
+
+from hypersweep.core.decide import CONFLICT_GRACE, NEVER_STARTS, OBJECTIVE_GRACE, decide
+from hypersweep.core.snapshot import (
+    Action,
+    Commit,
+    Ending,
+    Fault,
+    Health,
+    Launch,
+    Plan,
+    Remove,
+    Retry,
+    Snapshot,
+)
+from hypersweep.core.trial import Outcome, Phase, Reason
+from tests.core.builders import NOW, ended, look, make_attempt, make_spec, view
+
+F, S, P, Q = Phase.FAILED, Phase.SUCCEEDED, Phase.PENDING, Phase.QUEUED
+DOWN = Health(tracking=Fault(reason="TrackingUnavailable", message="down", since=NOW - 5))
+
+
+def brief(actions: tuple[Action, ...]) -> list[str]:
+    """Actions as short text, for tables."""
+    found = []
+    for action in actions:
+        match action:
+            case Commit(index=i, result=r):
+                found.append(f"commit {i} {r.outcome}" + (f" {r.reason}" if r.reason else ""))
+            case Retry(index=i, attempt=a, charged=c):
+                found.append(f"retry {i} as {a}, charged {c}")
+            case Launch(index=i, attempt=a):
+                found.append(f"launch {i}.{a}")
+            case Remove(attempt=a):
+                found.append(f"remove {a.trial}.{a.number}")
+            case _:
+                found.append(f"{type(action).__name__.lower()} {action.index}")
+    return found
+
+
+ROWS: dict[str, tuple[Snapshot, list[str]]] = {
+    "an empty sweep fills its slots": (look(), ["plan 0", "plan 1"]),
+    "planned trials are launched before new ones are planned": (
+        look(view(0, None), view(1, None)),
+        ["launch 0.1", "launch 1.1"],
+    ),
+    "a running trial is left alone and the free slot filled": (look(view(0)), ["plan 1"]),
+    "no more trials than trials.max": (look(view(3), history=(ended(0, 1.0), ended(1, 2.0), ended(2, 3.0))), []),
+    "parallel 0 drains": (look(view(0), spec=make_spec(trials={"parallel": 0})), []),
+    "a lowered parallel stops nothing": (look(view(0), view(1), spec=make_spec(trials={"parallel": 1})), []),
+    "a lowered parallel launches no more than it allows": (
+        look(view(0), view(1, None), spec=make_spec(trials={"parallel": 1})),
+        [],
+    ),
+    "gaps in the indices are filled first": (look(history=(ended(0, 1.0), ended(2, 1.0))), ["plan 1", "plan 3"]),
+    "a finished attempt is measured, and its slot is free": (look(view(0, S), view(1)), ["measure 0", "plan 2"]),
+    "a measured trial is committed": (look(view(0, S, measured=0.5), view(1)), ["commit 0 Succeeded", "plan 2"]),
+    "NaN is infeasible": (
+        look(view(0, S, measured=float("nan")), view(1)),
+        ["commit 0 Infeasible NonFinite", "plan 2"],
+    ),
+    "infinity is infeasible": (
+        look(view(0, S, measured=float("-inf")), view(1)),
+        ["commit 0 Infeasible NonFinite", "plan 2"],
+    ),
+    "a missing metric is asked for again within its grace": (
+        look(view(0, S, logged=("los",)), view(1)),
+        ["measure 0", "plan 2"],
+    ),
+    "a missing metric fails the trial after its grace": (
+        look(view(0, S, logged=("los",), ended=NOW - OBJECTIVE_GRACE), view(1)),
+        ["commit 0 Failed ObjectiveMissing", "plan 2"],
+    ),
+    "a crash is retried, charged": (look(view(0, F, reason=Reason.CRASHED), view(1)), ["retry 0 as 2, charged 1"]),
+    "a fresh crash waits before it is retried": (look(view(0, F, reason=Reason.CRASHED, ended=NOW - 1), view(1)), []),
+    "the last attempt's crash fails the trial": (
+        look(view(0, F, reason=Reason.CRASHED, trial={"charged": 1}), view(1)),
+        ["commit 0 Failed Crashed", "plan 2"],
+    ),
+    "a disruption is retried at once, uncharged": (
+        look(view(0, F, reason=Reason.INTERRUPTED, ended=NOW, trial={"charged": 1}), view(1)),
+        ["retry 0 as 2, charged 1"],
+    ),
+    "endless disruptions end": (
+        look(view(0, F, reason=Reason.INTERRUPTED, number=32, trial={"attempt": 32, "charged": 1}), view(1)),
+        ["commit 0 Failed Interrupted", "plan 2"],
+    ),
+    "out of memory is infeasible and not repeated": (
+        look(view(0, F, reason=Reason.OUT_OF_MEMORY), view(1)),
+        ["commit 0 Infeasible OutOfMemory", "plan 2"],
+    ),
+    "a deadline is not tried again": (
+        look(view(0, F, reason=Reason.DEADLINE_EXCEEDED), view(1)),
+        ["commit 0 Failed DeadlineExceeded", "plan 2"],
+    ),
+    "bad settings are not tried again": (
+        look(view(0, F, reason=Reason.BAD_SETTINGS), view(1)),
+        ["commit 0 Failed BadSettings", "plan 2"],
+    ),
+    "a script that chose another experiment is not tried again": (
+        look(view(0, F, reason=Reason.WRONG_EXPERIMENT), view(1)),
+        ["commit 0 Failed WrongExperiment", "plan 2"],
+    ),
+    "an image that does not come is waited for": (
+        look(view(0, P, reason=Reason.IMAGE_NOT_PULLED, waiting_since=NOW - 9), view(1)),
+        [],
+    ),
+    "an image that never comes costs an attempt": (
+        look(view(0, P, reason=Reason.IMAGE_NOT_PULLED, waiting_since=NOW - NEVER_STARTS), view(1)),
+        ["retry 0 as 2, charged 1"],
+    ),
+    "a pod that finds no node is waited for without end": (
+        look(view(0, P, reason=Reason.UNSCHEDULABLE, waiting_since=NOW - 9e4), view(1)),
+        [],
+    ),
+    "a queued Job is waited for without end": (
+        look(view(0, Q, reason=Reason.QUEUED, waiting_since=NOW - 9e5), view(1)),
+        [],
+    ),
+    "no progress for too long costs an attempt": (
+        look(view(0, trial={"progress": NOW - 61}), view(1), spec=make_spec(trials={"noProgress": "60s"})),
+        ["retry 0 as 2, charged 1", "retry 1 as 2, charged 1"],
+    ),
+    "progress keeps a trial": (
+        look(
+            view(0, trial={"progress": NOW - 5}), view(1, started=NOW - 5), spec=make_spec(trials={"noProgress": "60s"})
+        ),
+        [],
+    ),
+    "no progress on the last attempt fails": (
+        look(view(0, trial={"charged": 1}), view(1, started=NOW), spec=make_spec(trials={"noProgress": "60s"})),
+        ["commit 0 Failed NoProgress", "plan 2"],
+    ),
+    "an older attempt must be gone before the next is launched": (
+        look(
+            replace(view(0, None, trial={"attempt": 2}), older_active=True),
+            view(1),
+            strays=((make_attempt(0), view(0).trial),),
+        ),
+        ["remove 0.1"],
+    ),
+    "a refused launch fails the trial": (
+        look(replace(view(0, None), fault=Fault(reason=Reason.LAUNCH_REFUSED, message="no")), view(1)),
+        ["commit 0 Failed LaunchRefused", "plan 2"],
+    ),
+    "a delayed launch is tried again": (
+        look(
+            replace(view(0, None), fault=Fault(reason=Reason.LAUNCH_DELAYED, message="quota", since=NOW - 9e4)), view(1)
+        ),
+        ["launch 0.1"],
+    ),
+    "a name conflict fails after its grace": (
+        look(
+            replace(
+                view(0, None), fault=Fault(reason=Reason.NAME_CONFLICT, message="x", since=NOW - CONFLICT_GRACE - 1)
+            ),
+            view(1),
+        ),
+        ["commit 0 Failed NameConflict", "plan 2"],
+    ),
+    "suspension removes what runs and launches nothing": (
+        look(view(0), view(1, None), spec=make_spec(suspend=True)),
+        ["remove 0.1"],
+    ),
+    "suspension still commits what has ended": (
+        look(view(0, S, measured=1.0), view(1), spec=make_spec(suspend=True)),
+        ["commit 0 Succeeded", "remove 1.1"],
+    ),
+    "with MLflow down nothing is planned, measured or committed, and nothing is failed": (
+        look(view(0, S), view(1, F, reason=Reason.CRASHED), health=DOWN),
+        [],
+    ),
+    "with MLflow down a planned trial is still launched": (look(view(0, None), view(1), health=DOWN), ["launch 0.1"]),
+    "a refused spec launches nothing but commits what ended": (
+        look(view(0, S, measured=1.0), view(1, None), health=Health(refused=Fault(reason="SpecRefused", message="no"))),
+        ["commit 0 Succeeded"],
+    ),
+    "what another runs is not touched": (
+        look(
+            view(0, S, measured=1.0),
+            view(1, None),
+            health=Health(elsewhere=Fault(reason="OwnedElsewhere", message="o")),
+        ),
+        [],
+    ),
+    "a target stops what runs": (
+        look(
+            view(1),
+            view(2, None),
+            history=(ended(0, 0.1),),
+            spec=make_spec(stopWhen={"targets": [{"metric": "loss", "value": 0.1}]}),
+        ),
+        ["commit 1 Stopped SweepEnded", "commit 2 Stopped SweepEnded"],
+    ),
+    "a result that has come is kept when the sweep stops": (
+        look(
+            view(1, S, measured=0.05),
+            view(2),
+            history=(ended(0, 0.1),),
+            spec=make_spec(stopWhen={"targets": [{"metric": "loss", "value": 0.1}]}),
+        ),
+        ["commit 1 Succeeded", "commit 2 Stopped SweepEnded"],
+    ),
+    "one failure more than allowed stops all": (
+        look(
+            view(3),
+            history=tuple(ended(i, outcome=Outcome.FAILED, reason="Crashed", message="abc"[i]) for i in range(3)),
+        ),
+        ["commit 3 Stopped SweepEnded"],
+    ),
+    "three alike in a row stop all": (
+        look(
+            view(4),
+            spec=make_spec(trials={"maxFailed": 9, "max": 9}),
+            history=(
+                ended(0, 1.0),
+                *(ended(i, outcome=Outcome.FAILED, reason="Crashed", message="ImportError: x") for i in (1, 2, 3)),
+            ),
+        ),
+        ["commit 4 Stopped SweepEnded"],
+    ),
+    "three first out of memory stop all": (
+        look(view(3), history=tuple(ended(i, outcome=Outcome.INFEASIBLE, reason="OutOfMemory") for i in range(3))),
+        ["commit 3 Stopped SweepEnded"],
+    ),
+    "out of memory later on is a region of the space": (
+        look(
+            view(4),
+            view(5),
+            spec=make_spec(trials={"max": 6}),
+            history=(ended(0, 1.0), *(ended(i, outcome=Outcome.INFEASIBLE, reason="OutOfMemory") for i in (1, 2, 3))),
+        ),
+        [],
+    ),
+    "a retry token reopens failed trials that ran under another": (
+        look(
+            view(2),
+            view(3),
+            spec=make_spec(retry="b"),
+            history=(ended(0, outcome=Outcome.FAILED, retry="a"), ended(1, outcome=Outcome.FAILED, retry="b")),
+        ),
+        ["reopen 0"],
+    ),
+    "an orphan Job is removed": (look(view(0), view(1), strays=((make_attempt(7), None),)), ["remove 7.1"]),
+    "an orphan is not judged while MLflow is down": (
+        look(view(0), view(1), strays=((make_attempt(7), None),), health=DOWN),
+        [],
+    ),
+    "a committed trial's running Job goes at once": (
+        look(view(1), view(2), strays=((make_attempt(0), ended(0, outcome=Outcome.STOPPED)),)),
+        ["remove 0.1"],
+    ),
+    "a succeeded Job is kept for its time": (look(view(1), view(2), strays=((make_attempt(0, S), ended(0, 1.0)),)), []),
+    "a succeeded Job goes after its time": (
+        look(view(1), view(2), strays=((make_attempt(0, S, ended=NOW - 601), ended(0, 1.0)),)),
+        ["remove 0.1"],
+    ),
+    "a failed Job is kept for longer": (
+        look(view(1), view(2), strays=((make_attempt(0, F, ended=NOW - 601), ended(0, outcome=Outcome.FAILED)),)),
+        [],
+    ),
+    "nothing is planned for an exhausted space": (look(view(0), exhausted=True), []),
+    "what has an action under way is left alone": (
+        look(view(0, None), view(1, None), busy={0: Launch(index=0, attempt=1), 1: Launch(index=1, attempt=1)}),
+        [],
+    ),
+    "a commit under way frees its slot": (
+        look(view(0, S, measured=1.0), view(1), busy={0: Commit(index=0, result=None)}),
+        ["plan 2"],
+    ),  # type: ignore[arg-type]
+    "a plan under way takes its slot": (look(view(0), busy={1: Plan(index=1)}), []),
+    "before the ledger is read nothing is decided": (look(loaded=False, strays=((make_attempt(0), None),)), []),
+    "before the ledger is read a suspension is still obeyed": (
+        look(loaded=False, strays=((make_attempt(0), None),), spec=make_spec(suspend=True)),
+        ["remove 0.1"],
+    ),
+    "after its end a sweep only cleans up": (
+        look(
+            loaded=False,
+            ended=Ending(reason="MaxTrialsReached", message="", complete=True),
+            strays=((make_attempt(0, S, ended=NOW - 601), None),),
+        ),
+        ["remove 0.1"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_actions(name: str) -> None:
+    """Each row's situation is answered with exactly its actions."""
+    snapshot, expected = ROWS[name]
+    assert brief(decide(snapshot, NOW).actions) == expected
+
+
+ENDS: dict[str, tuple[Snapshot, str, bool]] = {
+    "all trials ended": (look(history=tuple(ended(i, 1.0) for i in range(4))), "MaxTrialsReached", True),
+    "none has a result": (
+        look(history=tuple(ended(i, outcome=Outcome.INFEASIBLE) for i in range(4))),
+        "NoResult",
+        False,
+    ),
+    "the space is exhausted": (look(history=(ended(0, 1.0),), exhausted=True), "SpaceExhausted", True),
+    "time is up": (
+        look(history=(ended(0, 1.0),), spec=make_spec(stopWhen={"duration": "10m"})),
+        "DurationExceeded",
+        True,
+    ),
+    "too many failures": (
+        look(history=tuple(ended(i, outcome=Outcome.FAILED, reason="Crashed", message="abc"[i]) for i in range(3))),
+        "TooManyFailures",
+        False,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ENDS)
+def test_the_end_says_why(name: str) -> None:
+    """Each end has its own reason, and whether it is a good one."""
+    snapshot, reason, complete = ENDS[name]
+    decision = decide(snapshot, NOW)
+    assert decision.finished
+    assert decision.ending is not None
+    assert (decision.ending.reason, decision.ending.complete) == (reason, complete)
+
+
+def test_a_raised_limit_continues_a_finished_sweep() -> None:
+    """The end is a function of the spec and the history: with more trials allowed there is none."""
+    history = tuple(ended(i, 1.0) for i in range(4))
+    assert decide(look(history=history), NOW).finished
+    more = decide(look(history=history, spec=make_spec(trials={"max": 6})), NOW)
+    assert (more.finished, brief(more.actions)) == (False, ["plan 4", "plan 5"])
+
+
+CRASHED = tuple(ended(i, outcome=Outcome.FAILED, reason="Crashed", message="x", retry="a") for i in range(3))
+NO_MEMORY = tuple(ended(i, outcome=Outcome.INFEASIBLE, reason="OutOfMemory", retry="a") for i in range(3))
+ENDED_BADLY = {
+    "RepeatedFailure": look(history=CRASHED, spec=make_spec(trials={"max": 9, "maxFailed": 9})),
+    "RepeatedFailure, out of memory": look(history=NO_MEMORY, spec=make_spec(trials={"max": 9})),
+    "TooManyFailures": look(history=CRASHED[:2], spec=make_spec(trials={"max": 9, "maxFailed": 1})),
+    "MaxTrialsReached": look(history=(*CRASHED[:2], ended(2, 1.0)), spec=make_spec(trials={"max": 3, "maxFailed": 2})),
+    "SpaceExhausted": look(history=(*CRASHED[:2], ended(2, 1.0)), spec=make_spec(trials={"max": 9}), exhausted=True),
+}
+
+
+@pytest.mark.parametrize("name", ENDED_BADLY)
+def test_a_new_retry_token_takes_an_end_back(name: str) -> None:
+    """What the failed trials ended is not over while they are to be tried again, and is under the same token."""
+    before = replace(ENDED_BADLY[name], spec=ENDED_BADLY[name].spec.model_copy(update={"retry": "a"}))
+    decision = decide(before, NOW)
+    assert decision.finished
+    assert decision.ending is not None
+    assert decision.ending.reason == name.split(",", maxsplit=1)[0]
+    after = decide(replace(before, spec=before.spec.model_copy(update={"retry": "b"})), NOW)
+    assert after.ending is None
+    assert [action for action in brief(after.actions) if action.startswith("reopen")] == [
+        f"reopen {trial}" for trial in before.tally.failed
+    ]
+
+
+def test_an_end_that_the_status_holds_is_terminal() -> None:
+    """Within a generation nothing undoes an end, even if MLflow lost runs since."""
+    end = Ending(reason="MaxTrialsReached", message="", complete=True)
+    decision = decide(look(history=(ended(0, 1.0),), ended=end), NOW)
+    assert (decision.finished, decision.actions) == (True, ())
+
+
+def test_cleaning_up_after_the_end_is_no_new_beginning() -> None:
+    """While a finished sweep's Jobs are being removed it stays finished: its conditions must not flap."""
+    end = Ending(reason="MaxTrialsReached", message="", complete=True)
+    removing = {0: Remove(index=0, attempt=make_attempt(0, S))}
+    assert decide(look(history=(ended(0, 1.0),), ended=end, busy=removing), NOW).finished
+
+
+def test_a_sweep_with_open_trials_is_not_finished() -> None:
+    """The end is decided first, and reached once every trial is committed."""
+    snapshot, _ = ROWS["a target stops what runs"]
+    decision = decide(snapshot, NOW)
+    assert decision.ending is not None
+    assert not decision.finished
+
+
+def test_looks_again_when_something_falls_due() -> None:
+    """The next look is at the earliest deadline, here the retry of a crash."""
+    decision = decide(look(view(0, F, reason=Reason.CRASHED, ended=NOW - 4), view(1)), NOW)
+    assert decision.look_again == pytest.approx(6.0)
+
+
+def test_says_what_attempts_wait_for() -> None:
+    """Grouped by reason, with one message."""
+    waiting = view(0, P, reason=Reason.UNSCHEDULABLE, message="0/3 nodes: no GPU")
+    decision = decide(look(waiting, replace(waiting, trial=view(1).trial)), NOW)
+    assert decision.waiting == {"Unschedulable": (2, "0/3 nodes: no GPU")}

@@ -1,0 +1,1 @@
+"""Documents and their verdicts, each asked of every reader that there is."""

@@ -1,0 +1,258 @@
+"""The engine under random interleavings: Job events, edits, stale views, lost answers, and crashes at any request.
+
+A Hypothesis state machine over the real loop, decide, actor and ledger. After each step what must always hold does; and
+whatever happened, a sweep that is then left alone comes to its end.
+"""
+
+import asyncio
+import json
+import math
+from collections import Counter
+from typing import Any
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from hypersweep.core.status import is_true
+from hypersweep.core.trial import Outcome, Phase, Reason
+from hypersweep.tracking import records
+from tests.core.builders import make_spec
+from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
+
+VALUES = st.sampled_from([0.1, 0.2, 0.2, 0.5, 1.0, math.nan, math.inf, None])
+BAD_ENDS = st.sampled_from(
+    [Reason.CRASHED, Reason.CRASHED, Reason.OUT_OF_MEMORY, Reason.INTERRUPTED, Reason.DEADLINE_EXCEEDED]
+)
+STALE = st.sampled_from([False, False, False, True])
+FAULTS = st.sampled_from(["", "", "", "fail before", "fail after", "kill before", "kill after"])
+
+
+class Engine(RuleBasedStateMachine):
+    """One sweep and all that can befall it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.runner = asyncio.Runner()
+        self.parameters: dict[str, str] = {}
+        self.crashes: Counter[int] = Counter()
+        self.finished: tuple[int, str] | None = None
+        self.launched_by_end = 0
+
+    @initialize(parallel=st.integers(1, 3), most=st.integers(1, 6), finite=st.booleans())
+    def begin(self, parallel: int, most: int, finite: bool) -> None:
+        space: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
+        if finite:
+            space = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
+        spec = make_spec(parameters=[space], trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2})
+        self.cluster = SimulatedCluster(spec)
+        self.host = SimulatedHost(self.cluster)
+        self.allowed, self.most = parallel, most
+
+    # ---- what can happen ---------------------------------------------------------------------------------------------
+
+    @rule(
+        fault=FAULTS,
+        countdown=st.integers(1, 12),
+        times=st.integers(1, 8),
+        pace=st.sampled_from([0.7, 0.7, 11.0]),
+        stale=STALE,
+    )
+    def look(self, fault: str, countdown: int, times: int, pace: float, stale: bool) -> None:
+        """The loop turns a few times, perhaps into a fault, perhaps on an old view."""
+        self.cluster.faults.set(fault, countdown if fault else -1)
+        try:
+            for _ in range(times):
+                if not stale:
+                    self.cluster.catch_up()
+                self.runner.run(self.host.look())
+                self.cluster.now += pace
+        except Killed:
+            self.host = SimulatedHost(self.cluster)
+        self.cluster.faults.set("", -1)
+
+    @rule()
+    def crash(self) -> None:
+        """kill -9 between two looks."""
+        self.host = SimulatedHost(self.cluster)
+
+    @rule(seconds=st.sampled_from([1, 15, 70, 700]))
+    def wait(self, seconds: int) -> None:
+        """Time passes."""
+        self.cluster.now += seconds
+
+    @precondition(lambda self: self.cluster.active())
+    @rule(pick=st.integers(0, 10), value=VALUES)
+    def succeed(self, pick: int, value: float | None) -> None:
+        """A Job ends well, its metric logged or not."""
+        key = self._running(pick)
+        if value is not None:
+            self.runner.run(self._log(self.cluster.jobs[key].run, value))
+        self.cluster.end(key, Phase.SUCCEEDED)
+
+    @precondition(lambda self: self.cluster.active())
+    @rule(pick=st.sampled_from([0, 0, 0, 1, 2]), reason=BAD_ENDS)
+    def fail(self, pick: int, reason: Reason) -> None:
+        """A Job ends badly; more often the same trial's, so that attempts run out."""
+        key = self._running(pick)
+        self.cluster.end(key, Phase.FAILED, reason=reason, message=f"message {'abcdefghij'[key[0] % 10]}")
+        self.crashes[key[0]] += reason is Reason.CRASHED
+
+    @precondition(lambda self: self.cluster.jobs)
+    @rule(pick=st.integers(0, 10))
+    def vanish(self, pick: int) -> None:
+        """Somebody deletes a Job. A crash that nobody has seen then never was."""
+        keys = sorted(self.cluster.jobs)
+        gone = self.cluster.jobs.pop(keys[pick % len(keys)])
+        if gone.reason == Reason.CRASHED and self._newest_attempt(gone.run) == gone.number:
+            self.crashes[gone.trial] -= 1
+
+    @rule(parallel=st.integers(0, 3))
+    def edit_parallel(self, parallel: int) -> None:
+        self.allowed = max(parallel, len(self.cluster.active()), self.allowed)
+        self.cluster.edit(parallel=parallel)
+
+    @rule(more=st.integers(1, 3))
+    def raise_max(self, more: int) -> None:
+        self.most = min(12, self.cluster.spec.trials.max + more)
+        self.cluster.edit(max=self.most)
+
+    @rule(suspend=st.booleans())
+    def suspend(self, suspend: bool) -> None:
+        self.cluster.edit(suspend=suspend)
+
+    @rule(token=st.sampled_from("ab"))
+    def retry(self, token: str) -> None:
+        self.cluster.edit(retry=token, maxFailed=4)
+        self.crashes.clear()
+
+    # ---- what must always hold ---------------------------------------------------------------------------------------
+
+    @invariant()
+    def no_more_live_trials_than_parallel(self) -> None:
+        assert len(self.cluster.active()) <= self.allowed
+
+    @invariant()
+    def no_more_trials_than_max(self) -> None:
+        assert len({r.tags[records.TRIAL] for r in self._runs()}) <= self.most
+
+    @invariant()
+    def no_more_crashes_than_attempts(self) -> None:
+        assert all(n <= self.cluster.spec.trials.attempts for n in self.crashes.values()), self.crashes
+
+    @invariant()
+    def one_run_a_trial_once_things_are_settled(self) -> None:
+        """Duplicates exist only while an answer is lost; two of them never both get a Job."""
+        used = {(job.trial, job.run) for job in self.cluster.jobs.values()}
+        assert len(used) == len({trial for trial, _ in used})
+
+    @invariant()
+    def parameters_never_change(self) -> None:
+        for run in self._runs():
+            assert self.parameters.setdefault(run.id, run.tags[records.PARAMETERS]) == run.tags[records.PARAMETERS]
+
+    @invariant()
+    def counts_add_up(self) -> None:
+        counts = self.cluster.status.get("trials")
+        if counts:
+            ended = sum(counts[o.value.lower()] for o in Outcome if o is not Outcome.OPEN)
+            assert ended <= counts["created"]
+            assert self.cluster.status["progress"].startswith(f"{ended}/")
+
+    @invariant()
+    def best_is_the_best(self) -> None:
+        """Of what the status tells of, nothing that was committed before is better."""
+        best = self.cluster.status.get("best")
+        if best and is_true(self.cluster.status, "Finished") and not self._edited():
+            values = [
+                v
+                for v in (self._value(r) for r in self._runs() if r.tags[records.OUTCOME] == "Succeeded")
+                if v is not None
+            ]
+            assert best["objectives"]["loss"] == min(values)
+
+    @invariant()
+    def the_end_is_the_end(self) -> None:
+        """Within a generation, a finished sweep stays finished and launches nothing."""
+        if self.finished is not None and self.finished[0] == self.cluster.generation:
+            assert self._end() == self.finished
+            assert len(self.cluster.launched) == self.launched_by_end
+        self.finished, self.launched_by_end = self._end(), len(self.cluster.launched)
+        if self.finished is not None:
+            assert (
+                not self.cluster.active()
+                or set(self.cluster.seen) != set(self.cluster.jobs)
+                or self._edited()
+                or self._only_leftovers()
+            )
+
+    def teardown(self) -> None:
+        """Left alone, with every Job a success, the sweep ends, and every trial has an outcome."""
+        if hasattr(self, "cluster"):
+            self.cluster.edit(suspend=False, parallel=2)
+            self.allowed = 3
+            for _ in range(120):
+                self.cluster.catch_up()
+                self.runner.run(self.host.look())
+                for key, job in list(self.cluster.jobs.items()):
+                    if not job.phase.ended:
+                        self.runner.run(self._log(job.run, 0.3))
+                        self.cluster.end(key, Phase.SUCCEEDED)
+                self.cluster.now += 20
+                if self._end() is not None:
+                    break
+            assert self._end() is not None, self.cluster.status
+            assert all(r.tags[records.OUTCOME] != Outcome.OPEN for r in self._runs())
+            assert len(self._runs()) == len({r.tags[records.TRIAL] for r in self._runs()})
+        self.runner.close()
+
+    # ---- reading -----------------------------------------------------------------------------------------------------
+
+    def _running(self, pick: int) -> tuple[int, int]:
+        keys = sorted(key for key, job in self.cluster.jobs.items() if not job.phase.ended)
+        return keys[pick % len(keys)]
+
+    async def _log(self, run: str, value: float) -> None:
+        if run in self.cluster.store.runs:
+            fail, self.cluster.store.fail = self.cluster.store.fail, lambda *_: None
+            await self.cluster.store.log(run, metrics={"loss": value})
+            self.cluster.store.fail = fail
+
+    def _newest_attempt(self, run: str) -> int:
+        return int(self.cluster.store.runs[run].tags[records.ATTEMPT])
+
+    def _runs(self) -> list[Any]:
+        return [
+            r
+            for r in self.cluster.store.runs.values()
+            if r.tags.get(records.KIND) == records.KIND_TRIAL and r.tags[records.OUTCOME] != records.SUPERSEDED
+        ]
+
+    @staticmethod
+    def _value(run: Any) -> float | None:
+        value = json.loads(run.tags[records.RESULT]).get("value")
+        return float(value) if value is not None else None
+
+    def _edited(self) -> bool:
+        return bool(self.cluster.status.get("observedGeneration") != self.cluster.generation)
+
+    def _end(self) -> tuple[int, str] | None:
+        if not is_true(self.cluster.status, "Finished") or self._edited():
+            return None
+        return self.cluster.generation, next(
+            c["reason"] for c in self.cluster.status["conditions"] if c["type"] == "Finished"
+        )
+
+    def _only_leftovers(self) -> bool:
+        """Jobs of trials that have their outcome are on their way out."""
+        ended = {int(r.tags[records.TRIAL]) for r in self._runs() if r.tags[records.OUTCOME] != Outcome.OPEN}
+        return self.cluster.active() <= ended
+
+
+Engine.TestCase.settings = settings(
+    max_examples=100,
+    stateful_step_count=60,
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestEngine = Engine.TestCase

@@ -1,0 +1,602 @@
+"""The ledger's operations, on the fake store: what each leaves behind, and what odd ledgers do to it."""
+
+import json
+import math
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
+from hypersweep.core.snapshot import Ending
+from hypersweep.core.spec import Objective
+from hypersweep.core.trial import Outcome, Result, Trial
+from hypersweep.tracking import records
+from hypersweep.tracking.base import FAILED, FINISHED, KILLED, RUNNING, Run
+from hypersweep.tracking.ledger import Identity, Ledger, Owner
+from tests.fakes.store import FakeStore
+
+NOW = 1_000_000.0
+IDENTITY = Identity(sweep="team/digits", search="0123456789ab", experiment="digits")
+LOSS = Objective.model_validate({"metric": "loss", "goal": "Minimize"})
+ME = Owner(operator="op", sweep="uid")
+DONE = Ending(reason="MaxTrials", message="all trials are done", complete=True)
+
+
+@pytest.fixture
+def store() -> FakeStore:
+    return FakeStore(clock=lambda: NOW + 50)
+
+
+@pytest.fixture
+async def ledger(store: FakeStore) -> Ledger:
+    """Open, and empty."""
+    return await reopened(store)
+
+
+async def reopened(store: FakeStore, identity: Identity = IDENTITY) -> Ledger:
+    """As after a restart: nothing is remembered."""
+    ledger = Ledger(store, identity, lineage={"hypersweep.version": "1"})
+    await ledger.open(NOW)
+    return ledger
+
+
+async def plan(ledger: Ledger, index: int = 0, **changes: Any) -> Trial:
+    given: dict[str, Any] = {"name": "", "retry": "", "tags": {}, "now": NOW + index} | changes
+    return await ledger.plan(index, {"lr": 1e-05, "layers": 2, "optimizer": "adam", "nesterov": True}, **given)
+
+
+def succeeded(value: float | None = 0.5, **changes: Any) -> Result:
+    return replace(Result(outcome=Outcome.SUCCEEDED, value=value, ended=NOW + 100), **changes)
+
+
+def live_runs(store: FakeStore, index: int = 0) -> list[Run]:
+    """The runs that a search of ours would find for an index."""
+    return [
+        r
+        for r in store.runs.values()
+        if r.tags.get(records.ID) == IDENTITY.key and r.tags.get(records.TRIAL) == str(index)
+    ]
+
+
+# ---- the sweep's own run ---------------------------------------------------------------------------------------------
+
+
+async def test_opening_twice_gives_the_same_parent(store: FakeStore) -> None:
+    """The ledger outlives the operator."""
+    assert (await reopened(store)).parent.run == (await reopened(store)).parent.run
+    assert len(store.runs) == 1
+
+
+async def test_another_search_of_the_same_name_is_another_sweep(store: FakeStore) -> None:
+    """Trials of one question never count for another."""
+    ledger = await reopened(store)
+    await plan(ledger)
+    other = await reopened(store, replace(IDENTITY, search="ba9876543210"))
+    assert other.parent.run != ledger.parent.run
+    assert await other.history() == []
+
+
+async def test_of_two_parents_the_earliest_stays(store: FakeStore) -> None:
+    """Two operators that opened at once agree, and the other run is closed."""
+    first = await reopened(store)
+    tags = records.identity_tags(IDENTITY, records.KIND_SWEEP)
+    second = await store.create_run(experiment=first.parent.experiment, name="x", tags=tags, started=NOW + 1)
+    assert (await reopened(store)).parent.run == first.parent.run
+    assert store.runs[second.id].status == KILLED
+    assert store.runs[second.id].tags[records.SUPERSEDED_BY] == first.parent.run
+    assert first.parent.run == (await reopened(store)).parent.run
+
+
+async def test_a_deleted_parent_is_made_anew_and_trials_stay(store: FakeStore, ledger: Ledger) -> None:
+    """Trials are found by the sweep's identity, not by their parent."""
+    trial = await plan(ledger)
+    store.delete(ledger.parent.run)
+    again = await reopened(store)
+    assert again.parent.run != ledger.parent.run
+    assert [t.run for t in await again.history()] == [trial.run]
+
+
+async def test_a_heartbeat_shows_on_the_parent_and_is_released(store: FakeStore, ledger: Ledger) -> None:
+    """Others see who works on the sweep, since when, and that it is free again."""
+    await ledger.heartbeat(ME, NOW + 60)
+    seen = (await reopened(store)).parent
+    assert (seen.owner, seen.heartbeat, seen.released) == (ME, NOW + 60, False)
+    await ledger.release(ME)
+    assert (await reopened(store)).parent.released
+
+
+async def test_a_heartbeat_does_not_write_over_another_owner(store: FakeStore, ledger: Ledger) -> None:
+    """Who took the sweep over keeps it; the former owner learns of it, and does not release what is not its own."""
+    await ledger.heartbeat(ME, NOW)
+    other, them = await reopened(store), Owner(operator="other", sweep="x")
+    await other.heartbeat(them, NOW + 300)
+    assert (await ledger.heartbeat(ME, NOW + 301)).owner == them
+    await ledger.release(ME)
+    seen = (await reopened(store)).parent
+    assert (seen.owner, seen.heartbeat, seen.released) == (them, NOW + 300, False)
+
+
+async def test_a_heartbeat_on_a_deleted_parent_is_not_found(store: FakeStore, ledger: Ledger) -> None:
+    """The loop opens the ledger anew then."""
+    store.delete(ledger.parent.run)
+    with pytest.raises(TrackingNotFound):
+        await ledger.heartbeat(ME, NOW)
+
+
+async def test_a_finished_sweep_says_how_it_ended(store: FakeStore, ledger: Ledger) -> None:
+    """In MLflow's pages: status, counts, the best trial and its value; a heartbeat afterwards opens it again."""
+    best = await ledger.commit(await plan(ledger), succeeded(0.25))
+    await ledger.finish(ending=DONE, best=best, counts={Outcome.SUCCEEDED: 1, Outcome.FAILED: 2}, now=NOW + 9)
+    run = store.runs[ledger.parent.run]
+    assert (run.status, run.ended, run.metrics["best"].value) == (FINISHED, NOW + 9, 0.25)
+    assert run.tags["hypersweep.reason"] == "MaxTrials"
+    assert run.tags["hypersweep.best.run"] == best.run
+    assert (run.tags["hypersweep.trials.succeeded"], run.tags["hypersweep.trials.failed"]) == ("1", "2")
+    await ledger.heartbeat(ME, NOW + 20)
+    assert store.runs[ledger.parent.run].status == RUNNING
+
+
+async def test_a_failed_sweep_is_a_failed_run(store: FakeStore, ledger: Ledger) -> None:
+    """Without a best trial there is no best metric."""
+    await ledger.finish(ending=replace(DONE, complete=False), best=None, counts={}, now=NOW)
+    assert store.runs[ledger.parent.run].status == FAILED
+    assert not store.runs[ledger.parent.run].metrics
+
+
+# ---- planning --------------------------------------------------------------------------------------------------------
+
+
+async def test_a_planned_trial_says_everything_in_one_request(store: FakeStore, ledger: Ledger) -> None:
+    """Its run is complete from its first moment: a crash right after loses nothing."""
+    before = len(store.requests)
+    trial = await plan(ledger, 3, name="published", retry="token", tags={"hypersweep.seed": "7"})
+    assert store.requests[before:] == ["create_run"]
+    tags = store.runs[trial.run].tags
+    assert tags["mlflow.parentRunId"] == ledger.parent.run
+    assert tags["mlflow.runName"] == "trial-3 published"
+    assert json.loads(tags["hypersweep.parameters"]) == {
+        "lr": 1e-05,
+        "layers": 2,
+        "optimizer": "adam",
+        "nesterov": True,
+    }
+    told = {
+        key: tags[f"hypersweep.{key}"]
+        for key in ("sweep", "search", "trial", "attempt", "charged", "outcome", "retry", "seed", "version")
+    }
+    assert told == {
+        "sweep": "team/digits",
+        "search": "0123456789ab",
+        "trial": "3",
+        "attempt": "1",
+        "charged": "0",
+        "outcome": "Open",
+        "retry": "token",
+        "seed": "7",
+        "version": "1",
+    }
+    assert await (await reopened(store)).history() == [trial]
+    assert store.runs[trial.run].params == {}
+
+
+async def test_the_first_launch_needs_no_request_and_later_ones_are_noted(store: FakeStore, ledger: Ledger) -> None:
+    """Attempt 1 is in the plan; a restarted operator finds the number that was launched last."""
+    trial = await plan(ledger)
+    before = len(store.requests)
+    await ledger.attempt(trial)
+    assert len(store.requests) == before
+    second = replace(trial, attempt=2, charged=1)
+    await ledger.attempt(second)
+    assert await (await reopened(store)).history() == [second]
+
+
+async def test_a_plan_whose_answer_was_lost_is_found_again(store: FakeStore, ledger: Ledger) -> None:
+    """In this process without being told, in another when it is unsure: one run, with the parameters first written."""
+    store.fail = fail_at("create_run", "after")
+    with pytest.raises(TrackingUnavailable):
+        await plan(ledger)
+    store.fail = never
+    trial = await ledger.plan(0, {"lr": 0.7}, name="", retry="", tags={}, now=NOW)
+    assert trial.parameters["lr"] == 1e-05
+    assert len(live_runs(store)) == 1
+    again = await (await reopened(store)).plan(0, {"lr": 0.8}, name="", retry="", tags={}, now=NOW, unsure=True)
+    assert again == trial
+
+
+async def test_a_plan_that_never_arrived_is_made(store: FakeStore, ledger: Ledger) -> None:
+    """Looking first costs one search, and finds nothing."""
+    store.fail = fail_at("create_run", "before")
+    with pytest.raises(TrackingUnavailable):
+        await plan(ledger)
+    store.fail = never
+    assert (await plan(ledger)).run == live_runs(store)[0].id
+
+
+async def test_a_run_that_shows_up_late_is_closed(store: FakeStore, ledger: Ledger) -> None:
+    """The lost request took effect after we had looked and made another: the one that we launched stays."""
+    trial = await plan(ledger)
+    late = await duplicate(store, trial, started=NOW - 1)
+    assert [t.run for t, _ in await ledger.unfinished()] == [trial.run]
+    assert store.runs[late].status == KILLED
+    assert [r.id for r in live_runs(store)] == [trial.run]
+
+
+async def test_a_duplicate_of_an_ended_trial_is_not_open(store: FakeStore, ledger: Ledger) -> None:
+    """Else a finished trial would run again."""
+    trial = await ledger.commit(await plan(ledger), succeeded())
+    late = await duplicate(store, trial, started=NOW - 1, outcome="Open")
+    assert await ledger.unfinished() == []
+    assert store.runs[late].status == KILLED
+
+
+async def test_a_trial_that_ends_while_mlflow_searches_is_not_open(store: FakeStore, ledger: Ledger) -> None:
+    """The search saw it open, the commit was faster than its answer: a stale view brings nothing back."""
+    trial = await plan(ledger)
+    await ledger.commit(trial, succeeded())
+    committed = store.runs[trial.run]
+    store.runs[trial.run] = replace(committed, tags={**committed.tags, records.OUTCOME: "Open"})  # as the search saw it
+    assert await ledger.unfinished() == []
+    assert store.runs[trial.run].status == FINISHED
+
+
+@pytest.mark.parametrize("length", [8000, 20_000])
+async def test_an_assignment_too_long_for_a_tag_is_refused(ledger: Ledger, length: int) -> None:
+    """MLflow would cut it, and nobody could read it again; the message says how long it is."""
+    with pytest.raises(TrackingRefused, match=r"trial 0 takes .* characters.*8000"):
+        await ledger.plan(0, {"text": "x" * length}, name="", retry="", tags={}, now=NOW)
+
+
+# ---- reading ---------------------------------------------------------------------------------------------------------
+
+
+async def test_of_duplicates_the_committed_stays_then_the_jobs_then_the_earliest(
+    store: FakeStore, ledger: Ledger
+) -> None:
+    """Everyone who looks decides alike, and the others are found never again."""
+    early = [await plan(ledger, index) for index in range(3)]
+    late = [await duplicate(store, trial, started=NOW + 10) for trial in early]
+    await ledger.commit(early[0], succeeded())
+    await commit_run(store, late[0])  # both committed: the earliest
+    await commit_run(store, late[1])  # committed beats what a Job names
+    history = await (await reopened(store)).history(prefer={1: early[1].run, 2: late[2]})
+    assert [trial.run for trial in history] == [early[0].run, late[1], late[2]]
+    assert [store.runs[run].status for run in (late[0], early[1].run, early[2].run)] == [KILLED] * 3
+    before = len(store.requests)
+    assert [t.run for t in await (await reopened(store)).history()] == [early[0].run, late[1], late[2]]
+    assert store.requests[before:] == ["experiment", "search", "search"]
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("verb", ["finish", "log"])
+async def test_a_crash_while_a_duplicate_is_closed_is_repaired(
+    store: FakeStore, ledger: Ledger, verb: str, when: str
+) -> None:
+    """It ends up killed and out of sight, never running and out of sight."""
+    trial = await plan(ledger)
+    late = await duplicate(store, trial, started=NOW + 10)
+    again = await reopened(store)
+    store.fail = fail_at(verb, when)
+    with pytest.raises(TrackingUnavailable):
+        await again.history()
+    store.fail = never
+    assert [t.run for t in await (await reopened(store)).history()] == [trial.run]
+    assert (store.runs[late].status, [r.id for r in live_runs(store)]) == (KILLED, [trial.run])
+
+
+async def test_without_a_job_the_earliest_duplicate_stays(store: FakeStore, ledger: Ledger) -> None:
+    """Also when the ledger shows them in another order."""
+    trial = await plan(ledger)
+    first = await duplicate(store, trial, started=NOW - 10)
+    assert [t.run for t in await (await reopened(store)).history()] == [first]
+
+
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("hypersweep.trial", "three"),
+        ("hypersweep.trial", "-1"),
+        ("hypersweep.parameters", "{"),
+        ("hypersweep.parameters", "[1]"),
+        ("hypersweep.parameters", '{"lr": null}'),
+        ("hypersweep.attempt", "x"),
+        ("hypersweep.outcome", "Done"),
+        ("hypersweep.outcome", "Succeeded"),
+    ],
+)
+async def test_a_run_that_cannot_be_read_is_left_out_and_reported(
+    store: FakeStore, ledger: Ledger, tag: str, value: str
+) -> None:
+    """Someone edited our tags: the other trials go on, and the log says which run it is and why."""
+    broken, fine = await plan(ledger, 0), await plan(ledger, 1)
+    await store.log(broken.run, tags={tag: value})
+    again = await reopened(store)
+    assert [trial.run for trial in await again.history()] == [fine.run]
+    assert [skip.run for skip in again.skipped] == [broken.run]
+    assert again.skipped[0].reason
+
+
+async def test_unfinished_trials_show_their_newest_metric(store: FakeStore, ledger: Ledger) -> None:
+    """How the loop knows that a trial makes progress: one small query for all of them."""
+    quiet, busy = await plan(ledger, 0), await plan(ledger, 1)
+    await ledger.commit(await plan(ledger, 2), succeeded())
+    await store.log(busy.run, metrics={"loss": 0.5}, step=1)
+    before = len(store.requests)
+    found = await ledger.unfinished()
+    assert store.requests[before:] == ["search"]
+    assert [(trial.run, trial.progress) for trial, _ in found] == [(quiet.run, None), (busy.run, NOW + 50)]
+    assert found[1][1].metrics["loss"].value == 0.5
+
+
+async def test_a_deleted_trial_is_unfinished_no_more_and_cannot_be_measured(store: FakeStore, ledger: Ledger) -> None:
+    """A person deleted the run: every operation says that it is gone, none brings it back."""
+    trial = await plan(ledger)
+    store.delete(trial.run)
+    assert await ledger.unfinished() == []
+    with pytest.raises(TrackingNotFound):
+        await ledger.measure(trial, LOSS)
+    with pytest.raises(TrackingNotFound):
+        await ledger.attempt(replace(trial, attempt=2))
+    with pytest.raises(TrackingNotFound):
+        await ledger.commit(trial, succeeded())
+    with pytest.raises(TrackingNotFound):
+        await ledger.reopen(trial, retry="x")
+    assert (await plan(ledger)).run != trial.run
+
+
+# ---- measuring -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("reduction", "value", "requests"),
+    [
+        ({"reduction": "Last"}, 0.4, ["run"]),
+        ({"reduction": "Best"}, 0.1, ["run", "curve"]),
+        ({"reduction": "MeanOfLast", "window": 2}, 0.3, ["run", "curve"]),
+    ],
+)
+async def test_the_objective_is_measured_as_its_reduction_says(
+    store: FakeStore, ledger: Ledger, reduction: dict[str, Any], value: float, requests: list[str]
+) -> None:
+    """The usual one costs one request; the others read one curve."""
+    trial = await plan(ledger)
+    for step, loss in enumerate((0.9, 0.1, 0.2, 0.4)):
+        await store.log(trial.run, metrics={"loss": loss, "lr": 0.1}, step=step)
+    objective = Objective.model_validate({"metric": "loss", "goal": "Minimize", **reduction})
+    before = len(store.requests)
+    found = await ledger.measure(trial, objective)
+    assert found.value == pytest.approx(value)
+    assert found.logged == ("loss", "lr")
+    assert store.requests[before:] == requests
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+async def test_a_non_finite_objective_stays_what_it_is(store: FakeStore, ledger: Ledger, value: float) -> None:
+    """Measured, committed and read back; `decide` makes of it what it must."""
+    trial = await plan(ledger)
+    await store.log(trial.run, metrics={"loss": value})
+    measured = (await ledger.measure(trial, LOSS)).value
+    await ledger.commit(trial, Result(outcome=Outcome.INFEASIBLE, value=measured, ended=NOW))
+    [found] = await (await reopened(store)).history()
+    assert repr(found.value) == repr(value)
+
+
+@pytest.mark.parametrize("reduction", ["Last", "Best", "MeanOfLast"])
+async def test_a_missing_objective_has_no_value_but_names(store: FakeStore, ledger: Ledger, reduction: str) -> None:
+    """What was logged instead is what its owner must see."""
+    trial = await plan(ledger)
+    await store.log(trial.run, metrics={"val_loss": 0.5, "acc": 0.9})
+    found = await ledger.measure(trial, LOSS.model_copy(update={"reduction": reduction}))
+    assert (found.value, found.logged) == (None, ("acc", "val_loss"))
+
+
+async def test_a_metric_that_comes_late_is_measured_until_the_commit(store: FakeStore, ledger: Ledger) -> None:
+    """After it, the objective is frozen, whatever is logged to the run."""
+    trial = await plan(ledger)
+    assert (await ledger.measure(trial, LOSS)).value is None
+    await store.finish(trial.run, status=FINISHED, ended=NOW)
+    await store.log(trial.run, metrics={"loss": 0.5}, step=1)
+    assert (await ledger.measure(trial, LOSS)).value == 0.5
+    await ledger.commit(trial, succeeded(0.5))
+    await store.log(trial.run, metrics={"loss": 0.1}, step=2)
+    [found] = await (await reopened(store)).history()
+    assert found.value == 0.5
+
+
+# ---- the end of a trial ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"),
+    [(Outcome.SUCCEEDED, FINISHED), (Outcome.FAILED, FAILED), (Outcome.STOPPED, KILLED), (Outcome.INFEASIBLE, FAILED)],
+)
+async def test_a_committed_trial_reads_back_as_it_ended(
+    store: FakeStore, ledger: Ledger, outcome: Outcome, status: str
+) -> None:
+    """Outcome, value, reason, message, place and time; and MLflow's own status says the same in its words."""
+    result = Result(
+        outcome=outcome, value=0.5, reason="Crashed", message="exit 1:\nboom\0", where="pod-x", ended=NOW + 100
+    )
+    ended = await ledger.commit(await plan(ledger), result)
+    [found] = await (await reopened(store)).history()
+    assert found == ended
+    assert (found.outcome, found.value, found.reason, found.where, found.ended) == (
+        outcome,
+        0.5,
+        "Crashed",
+        "pod-x",
+        NOW + 100,
+    )
+    assert found.message == "exit 1:\nboom�"
+    assert (store.runs[found.run].status, store.runs[found.run].ended) == (status, NOW + 100)
+
+
+async def test_params_that_the_trainer_left_out_are_added(store: FakeStore, ledger: Ledger) -> None:
+    """In the shortest spelling that reads back alike; the trainer's own spellings stay."""
+    trial = await plan(ledger)
+    await store.log(trial.run, params={"lr": "0.00001", "other": "x"})
+    await ledger.commit(trial, succeeded())
+    assert store.runs[trial.run].params == {
+        "lr": "0.00001",
+        "other": "x",
+        "layers": "2",
+        "optimizer": "adam",
+        "nesterov": "true",
+    }
+
+
+async def test_a_param_that_comes_between_look_and_write_does_not_stop_the_commit(
+    store: FakeStore, ledger: Ledger
+) -> None:
+    """A trainer that is being stopped may log until its last moment."""
+    trial = await plan(ledger)
+    await ledger.measure(trial, LOSS)
+    await store.log(trial.run, params={"lr": "1E-5"})
+    assert (await ledger.commit(trial, succeeded())).outcome is Outcome.SUCCEEDED
+    assert store.runs[trial.run].params["lr"] == "1E-5"
+
+
+async def test_a_commit_costs_three_requests_or_two(store: FakeStore, ledger: Ledger) -> None:
+    """Measure, status, end; a trainer that closed its own run saves one."""
+    for index, closed in enumerate((False, True)):
+        trial = await plan(ledger, index)
+        await store.log(trial.run, metrics={"loss": 0.5})
+        if closed:
+            await store.finish(trial.run, status=FINISHED, ended=NOW)
+        before = len(store.requests)
+        await ledger.measure(trial, LOSS)
+        await ledger.commit(trial, succeeded())
+        assert store.requests[before:] == (["run", "log"] if closed else ["run", "finish", "log"])
+
+
+async def test_what_an_attempt_left_behind_is_seen_at_the_commit(store: FakeStore, ledger: Ledger) -> None:
+    """Attempt 1 closed the run as failed and was measured, attempt 2 was killed in the middle: no run is left RUNNING."""
+    trial = await plan(ledger)
+    await store.finish(trial.run, status=FAILED, ended=NOW)
+    await ledger.measure(trial, LOSS)
+    second = replace(trial, attempt=2, charged=1)
+    await ledger.attempt(second)
+    await store.finish(trial.run, status=RUNNING)  # as start_run() does in the second attempt
+    await ledger.commit(second, Result(outcome=Outcome.FAILED, ended=NOW + 9))
+    assert store.runs[trial.run].status == FAILED
+
+
+async def test_a_trial_ends_once(store: FakeStore, ledger: Ledger) -> None:
+    """A second commit with another result, after a lost answer, returns the first: results are frozen."""
+    trial = await plan(ledger)
+    await ledger.measure(trial, LOSS)
+    store.fail = fail_at("log", "after")
+    with pytest.raises(TrackingUnavailable):
+        await ledger.commit(trial, succeeded(0.5))
+    store.fail = never
+    for one in (ledger, await reopened(store)):
+        again = await one.commit(trial, Result(outcome=Outcome.FAILED, ended=NOW + 200))
+        assert (again.outcome, again.value) == (Outcome.SUCCEEDED, 0.5)
+
+
+async def test_a_long_message_keeps_its_end(ledger: Ledger) -> None:
+    """The last lines of a log say what happened."""
+    trial = await ledger.commit(
+        await plan(ledger), succeeded(message="first line" + "x" * 20_000 + "ValueError: the cause")
+    )
+    assert len(trial.message) == 4000
+    assert trial.message.startswith("first line")
+    assert trial.message.endswith("ValueError: the cause")
+
+
+async def test_a_failed_trial_is_tried_anew_in_its_run(store: FakeStore, ledger: Ledger) -> None:
+    """Open again, a new attempt, nothing charged, and nothing left of its first end; then it ends for good."""
+    failed = await ledger.commit(
+        await plan(ledger), Result(outcome=Outcome.FAILED, reason="Crashed", message="boom", ended=NOW)
+    )
+    again = await ledger.reopen(replace(failed, attempt=3, charged=2), retry="second")
+    assert (again.attempt, again.charged, again.retry, again.outcome) == (4, 0, "second", Outcome.OPEN)
+    assert (again.reason, again.message, again.ended) == ("", "", None)
+    assert store.runs[again.run].status == RUNNING
+    assert await (await reopened(store)).history() == [again]
+    assert [trial for trial, _ in await ledger.unfinished()] == [again]
+    assert (await ledger.commit(again, succeeded())).outcome is Outcome.SUCCEEDED
+
+
+# ---- records ---------------------------------------------------------------------------------------------------------
+
+
+@given(
+    st.dictionaries(
+        st.text(min_size=1, max_size=8),
+        st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | st.text(max_size=8),
+        max_size=6,
+    )
+)
+def test_an_assignment_keeps_values_and_types(parameters: dict[str, Any]) -> None:
+    """1, 1.0, True and "1" are four different values, in the ledger as in the trial."""
+    tags = records.identity_tags(IDENTITY, records.KIND_TRIAL) | records.planned_tags(
+        0, parameters, name="", retry="", parent="p"
+    )
+    found = records.trial_of(Run(id="r", experiment="1", status=RUNNING, started=0.0, tags=tags)).parameters
+    assert found == parameters
+    assert {key: type(value) for key, value in found.items()} == {key: type(value) for key, value in parameters.items()}
+
+
+@given(st.none() | st.floats(), st.floats(0, 4e9))
+def test_a_result_keeps_its_value(value: float | None, ended: float) -> None:
+    """Bit for bit, non-finite ones too."""
+    tags = records.planned_tags(0, {}, name="", retry="", parent="p")
+    tags |= records.committed_tags(Result(outcome=Outcome.SUCCEEDED, value=value, ended=ended))
+    found = records.trial_of(Run(id="r", experiment="1", status=RUNNING, started=0.0, tags=tags))
+    assert (repr(found.value), found.ended) == (repr(value), ended)
+
+
+@given(st.text(alphabet=st.characters(), max_size=50), st.integers(1, 60))
+def test_cleaned_text_is_storable_and_short(text: str, limit: int) -> None:
+    """No NUL, no lone surrogate, not one character too many."""
+    found = records.clean(text, limit)
+    assert len(found) <= limit
+    assert "\0" not in found
+    found.encode()
+
+
+@pytest.mark.parametrize(
+    "tag", ["", "{", "[]", '{"operator": "x"}', '{"operator":"x","sweep":"y","time":"z","released":false}']
+)
+def test_an_owner_that_cannot_be_read_is_none(tag: str) -> None:
+    """A damaged heartbeat holds nobody up."""
+    run = Run(id="r", experiment="1", status=RUNNING, started=0.0, tags={records.OWNER: tag})
+    assert records.parent_of(run).owner is None
+
+
+# ---- helpers ---------------------------------------------------------------------------------------------------------
+
+
+def never(_number: int, _verb: str, _when: str) -> None:
+    """No request fails."""
+
+
+def fail_at(verb: str, when: str) -> Any:
+    """Each request of that verb fails, before or after it took effect."""
+
+    def fail(_number: int, asked: str, moment: str) -> None:
+        if (asked, moment) == (verb, when):
+            raise TrackingUnavailable("injected")
+
+    return fail
+
+
+async def duplicate(store: FakeStore, trial: Trial, *, started: float, outcome: str | None = None) -> str:
+    """A second run of the same trial."""
+    run = store.runs[trial.run]
+    tags = {**run.tags, **({records.OUTCOME: outcome} if outcome else {})}
+    made = await store.create_run(
+        experiment=run.experiment, name=tags.pop("mlflow.runName"), tags=tags, started=started
+    )
+    return made.id
+
+
+async def commit_run(store: FakeStore, run: str) -> None:
+    """End a run's trial as another operator would have."""
+    await store.log(run, tags=records.committed_tags(succeeded()))

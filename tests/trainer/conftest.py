@@ -1,0 +1,30 @@
+"""What the trainer's tests share: an environment of their own, signals put back, and the marker."""
+
+import os
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+HERE = Path(__file__).parent
+OURS = ("HYPERSWEEP_", "MLFLOW_", "HP_")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker("trainer")
+
+
+@pytest.fixture(autouse=True)
+def _own_process_state() -> Iterator[None]:
+    """The trainer takes over the process's environment and signals: give both back, and begin with none of ours."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    bare = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    with mock.patch.dict(os.environ, bare, clear=True):
+        yield
+    for number, handler in before.items():
+        signal.signal(number, handler)

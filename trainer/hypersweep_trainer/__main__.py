@@ -1,0 +1,63 @@
+"""`python -m hypersweep_trainer`: read the job, train, and end with an exit code and a message that say how it went.
+
+The one place where errors become exit codes.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from hypersweep_trainer.exits import ExitCode, TrainerError, exit_code, message_path, termination_message
+from hypersweep_trainer.options import read_job
+from hypersweep_trainer.startup import Interruption, prepare
+from hypersweep_trainer.tracking import Tracker, open_tracker
+
+log = logging.getLogger("hypersweep_trainer")
+
+
+def main(argv: Sequence[str]) -> ExitCode:
+    """Do what flags and environment say. Returns the exit code; every way to end is in `exits.py`."""
+    interruption = Interruption()
+    prepare(os.environ)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s: %(message)s")
+    log.setLevel(logging.INFO)
+    tracker = Tracker()
+    try:
+        job = read_job(argv, os.environ)
+        tracker = open_tracker(job.settings, os.environ)
+        from hypersweep_trainer.train import train  # torch takes seconds: not before the settings are known to be right
+
+        train(job, tracker=tracker, interruption=interruption)
+    except Exception as error:  # noqa: BLE001  # each has an exit code, and a defect shows its traceback
+        code = report(error, tracker)
+    else:
+        code = report(None, tracker)
+    tracker.close(code)
+    return code
+
+
+def report(error: Exception | None, tracker: Tracker) -> ExitCode:
+    """Say on stderr and in the termination message how the training ended."""
+    code = exit_code(error) if error else ExitCode.DONE
+    text = detail = ""
+    if error:
+        text = str(error) if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
+        detail = "" if isinstance(error, TrainerError) else "".join(traceback.format_exception(error))
+        log.error("%s%s", detail, f"{code.name.lower()}: {text}")
+    if path := message_path(os.environ):
+        message = termination_message(
+            code=code, step=tracker.step, metrics=tracker.metrics, error=text or None, detail=detail
+        )
+        try:
+            path.write_text(message)
+        except OSError as problem:
+            log.warning("termination message not written: %s", problem)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,151 @@
+"""Where a run's settings come from: flags, the environment of a trial, defaults.
+
+Owns the precedence: HYPERSWEEP_PARAMETERS over flags over HYPERSWEEP_SETTINGS over defaults. Refuses to guess: a name
+or value that the settings don't know is the user's mistake, answered with where it stands. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from pydantic import ValidationError
+
+from hypersweep_trainer.exits import MEANING, BadInputError
+from hypersweep_trainer.settings import Settings, adapter, allowed, properties, spelled, value_problem
+
+DESCRIPTION = """\
+Train a small torch model and report its metrics after every epoch, to MLflow if MLFLOW_TRACKING_URI is set.
+
+Example:  python -m hypersweep_trainer --model=cnn --optimizer=sgd --lr=0.05 --epochs=10
+"""
+
+# Name → what it means, for --help and the docs.
+ENVIRONMENT: Mapping[str, str] = {
+    "HYPERSWEEP_PARAMETERS": "JSON object, name → value: a trial's parameters; they override flags",
+    "HYPERSWEEP_SETTINGS": "JSON object, name → value: settings under the flags and over the defaults",
+    "HYPERSWEEP_SEED": "the default of `seed`",
+    "HYPERSWEEP_BUDGET": "epochs to train in all, instead of `epochs`; more than a checkpoint has: goes on from there",
+    "HYPERSWEEP_CHECKPOINT_DIR": "directory of this trial's checkpoints; without it there are none",
+    "HYPERSWEEP_TERMINATION_LOG": "file for the termination message, instead of /dev/termination-log",
+    "MLFLOW_TRACKING_URI": "where metrics go; without it they are only printed",
+    "MLFLOW_RUN_ID": "a prepared run to log to, left open at the end; without it the trainer starts and ends its own",
+    "MLFLOW_EXPERIMENT_ID": "experiment of an own run; also MLFLOW_EXPERIMENT_NAME",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What one process has to do."""
+
+    settings: Settings
+    budget: int  # epochs in all, those of earlier attempts included
+    checkpoint_dir: Path | None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of exiting with argparse's own code, which says nothing to whoever started the process."""
+        raise BadInputError(f"command line: {message}")
+
+
+def read_job(argv: Sequence[str], environ: Mapping[str, str]) -> Job:
+    """The job that flags and environment describe. Raises BadInputError for what cannot be."""
+    sources = (
+        ("HYPERSWEEP_PARAMETERS", _json_object(environ, "HYPERSWEEP_PARAMETERS")),
+        ("command line", _flags(argv)),
+        ("HYPERSWEEP_SETTINGS", _json_object(environ, "HYPERSWEEP_SETTINGS")),
+        ("HYPERSWEEP_SEED", _number(environ, "HYPERSWEEP_SEED", setting="seed")),
+    )
+    values: dict[str, object] = {}
+    for source, found in sources:
+        for name, value in found.items():
+            if problem := value_problem(name, value):
+                raise BadInputError(f"{source}: {name}: {problem}")
+        values = {**found, **values}
+    settings = _settings(values)
+    budget = _number(environ, "HYPERSWEEP_BUDGET", setting="epochs").get("epochs", settings.epochs)
+    directory = environ.get("HYPERSWEEP_CHECKPOINT_DIR")
+    return Job(settings=settings, budget=budget, checkpoint_dir=Path(directory) if directory else None)
+
+
+def _flags(argv: Sequence[str]) -> dict[str, object]:
+    given, strangers = parser().parse_known_args(argv)
+    for text in strangers:
+        name = text.lstrip("-").partition("=")[0]
+        raise BadInputError(f"command line: {text}: {value_problem(name, None)}")
+    return {name: value for name, value in vars(given).items() if value is not None}
+
+
+def _settings(values: Mapping[str, object]) -> Settings:
+    try:
+        return Settings.model_validate(values)
+    except ValidationError as error:  # each value alone is fine: a combination is not
+        raise BadInputError(
+            "; ".join(str(one["msg"]).removeprefix("Value error, ") for one in error.errors())
+        ) from None
+
+
+def _json_object(environ: Mapping[str, str], variable: str) -> dict[str, object]:
+    text = environ.get(variable) or "{}"
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise BadInputError(f"{variable}: found {text[:200]!r}, allowed: a JSON object ({error})") from None
+    if not isinstance(found, dict):
+        raise BadInputError(f"{variable}: found {text[:200]!r}, allowed: a JSON object")
+    return found
+
+
+def _number(environ: Mapping[str, str], variable: str, *, setting: str) -> dict[str, int]:
+    """The variable read as the value of `setting`; empty where it is not set."""
+    text = environ.get(variable)
+    if not text:
+        return {}
+    try:
+        return {setting: adapter(setting).validate_strings(text)}
+    except ValidationError:
+        raise BadInputError(f"{variable}: found {text!r}, allowed: {allowed(setting)}") from None
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line: one --name=value per setting, in the order of the model."""
+    epilog = ["environment:", *(f"  {name:27} {text}" for name, text in ENVIRONMENT.items())]
+    epilog += ["", "exit codes:", *(f"  {code:3} {code.name.lower():14} {text}" for code, text in MEANING.items())]
+    result = _Parser(
+        prog="python -m hypersweep_trainer",
+        description=DESCRIPTION,
+        epilog="\n".join(epilog),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    for name, schema in properties().items():
+        flag = result.add_argument(
+            f"--{name}",
+            metavar=_metavar(name),
+            type=_reader(name),
+            help=f"{schema['description']} [{spelled(schema['default'])}]".replace("%", "%%"),
+        )
+        if schema.get("type") == "boolean":
+            flag.nargs, flag.const = "?", True  # --nesterov alone means --nesterov=true
+    return result
+
+
+def _metavar(name: str) -> str:
+    return {"integer": "N", "number": "X"}.get(properties()[name].get("type", ""), allowed(name).replace(" ", ""))
+
+
+def _reader(name: str) -> Callable[[str], object]:
+    """What turns a flag's text into the setting's type."""
+
+    def read(text: str) -> object:
+        try:
+            return adapter(name).validate_strings(text)
+        except ValidationError:
+            raise argparse.ArgumentTypeError(f"found {text!r}, allowed: {allowed(name)}") from None
+
+    return read
