@@ -1,8 +1,8 @@
 """Strategies propose assignments: one file each, behind `suggest`.
 
 Owns the choice of the strategy and the initial trials, which come before anything it proposes. Every strategy is a pure
-function, `suggest(*, space, goal, history, pending, seed, trial) -> Assignment | None`: same arguments, with the trials
-in whatever order, same answer, in any process and thread. None: all of the space has been tried.
+function, `suggest(question) -> Assignment | None`: same question, with the trials in whatever order, same answer, in any
+process and thread. None: all of the space has been tried.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.strategies import grid
+from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Trial
 
 _MODULES = {"Grid": "grid", "Random": "random", "TPE": "tpe"}
@@ -31,12 +32,14 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     promised = [Trial(index=i, run="", parameters=p) for i, p in enumerate(initial) if i not in known]
     module = import_module(f"{__name__}.{_MODULES[spec.strategy.name]}")  # Optuna is imported by those who use it
     answer: Assignment | None = module.suggest(
-        space=space,
-        goal=spec.objectives[0].goal,
-        history=history,
-        pending=(*pending, *promised),
-        seed=spec.strategy.seed,
-        trial=trial,
+        Question(
+            space=space,
+            goals=tuple(o.goal for o in spec.objectives),
+            history=history,
+            pending=(*pending, *promised),
+            seed=spec.strategy.seed,
+            trial=trial,
+        )
     )
     return answer
 

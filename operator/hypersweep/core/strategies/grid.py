@@ -3,22 +3,18 @@
 Owns what the values of a parameter on a grid are. Lists nothing: grids of 10^12 points cost no more than small ones.
 """
 
-from collections.abc import Sequence
-
 from hypersweep.core.domain import Interval
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.space import Dimension, Space
 from hypersweep.core.strategies.points import Levels, Points, tried
-from hypersweep.core.trial import Assignment, Trial
+from hypersweep.core.strategies.question import Question
+from hypersweep.core.trial import Assignment
 
 
-def suggest(
-    *, space: Space, goal: str, history: Sequence[Trial], pending: Sequence[Trial], seed: int, trial: int
-) -> Assignment | None:
+def suggest(question: Question) -> Assignment | None:
     """Point number `trial` of the shuffled grid, or the next that no trial has had. None: there is none left."""
-    del goal
-    seen = tried(space, (*history, *pending))
-    return points(space).unseen(seen, start=trial, key=("Grid", seed))
+    seen = tried(question.space, (*question.history, *question.pending))
+    return points(question.space).unseen(seen, start=question.trial, key=("Grid", question.seed))
 
 
 def size(space: Space) -> int:

@@ -4,24 +4,23 @@ Owns no generator: a value is a hash of (seed, trial, redraw, parameter), so tha
 another parameter changes it.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable
 from collections.abc import Set as AbstractSet
 
 from hypersweep.core.keyed import number
 from hypersweep.core.space import Dimension, Space
 from hypersweep.core.strategies.points import Levels, Points, tried
-from hypersweep.core.trial import Assignment, Trial, Value
+from hypersweep.core.strategies.question import Question
+from hypersweep.core.trial import Assignment, Value
 
 REDRAWS = 64  # then unseen points are looked for by rank: all of them have a turn
 _FINE = 53  # bits: the levels that stand for the numbers of an interval when ranks are needed
 
 
-def suggest(
-    *, space: Space, goal: str, history: Sequence[Trial], pending: Sequence[Trial], seed: int, trial: int
-) -> Assignment | None:
+def suggest(question: Question) -> Assignment | None:
     """An assignment that no trial has had. None: the space is finite, and all of it has been tried."""
-    del goal
-    return unseen(space, seen=tried(space, (*history, *pending)), seed=seed, trial=trial)
+    seen = tried(question.space, (*question.history, *question.pending))
+    return unseen(question.space, seen=seen, seed=question.seed, trial=question.trial)
 
 
 def unseen(space: Space, *, seen: AbstractSet[Hashable], seed: int, trial: int) -> Assignment | None:

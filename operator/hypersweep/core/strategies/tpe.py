@@ -7,10 +7,10 @@ Bergstra et al., Algorithms for Hyper-Parameter Optimization, NIPS 2011; Watanab
 """
 
 import math
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Container, Mapping
 from typing import Any
 
-from optuna import Trial as Question
+from optuna import Trial as Ask
 from optuna import load_study
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.pruners import NopPruner
@@ -24,6 +24,7 @@ from hypersweep.core.keyed import number
 from hypersweep.core.space import Space
 from hypersweep.core.strategies import random
 from hypersweep.core.strategies.points import tried
+from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Outcome, Trial, Value
 
 STARTUP = 10  # ended trials, one of them measured, before the estimator is asked; until then, Random
@@ -31,17 +32,17 @@ CANDIDATES = (24, 12, 6, 3, 1, 1)  # TPE takes the best of so many; if that was 
 STEPS = 1000  # more steps than that are as good as a continuum
 
 
-def suggest(
-    *, space: Space, goal: str, history: Sequence[Trial], pending: Sequence[Trial], seed: int, trial: int
-) -> Assignment | None:
+def suggest(question: Question) -> Assignment | None:
     """An assignment that TPE expects to be good and no trial has had. None: the space is exhausted."""
+    space, history, pending = question.space, question.history, question.pending
+    seed, trial = question.seed, question.trial
     seen = tried(space, (*history, *pending))
     if len(history) >= STARTUP and any(map(_measured, history)):
         distributions = {d.name: _distribution(d.domain) for d in space.dimensions}
         trials = [_frozen(t, space, distributions) for t in sorted((*history, *pending), key=lambda t: t.index)]
-        study = load_study(study_name="", storage=_Given(trials, goal=goal, trial=trial), pruner=NopPruner())
-        for ask, candidates in enumerate(CANDIDATES):
-            study.sampler = _sampler(candidates, seed=number("TPE", seed, trial, ask) >> 32)
+        study = load_study(study_name="", storage=_Given(trials, goal=question.goal, trial=trial), pruner=NopPruner())
+        for again, candidates in enumerate(CANDIDATES):
+            study.sampler = _sampler(candidates, seed=number("TPE", seed, trial, again) >> 32)
             answer = _answer(study.ask(), space, distributions)
             if space.key(answer) not in seen:
                 return answer
@@ -139,23 +140,23 @@ def _sampler(candidates: int, *, seed: int) -> TPESampler:
     )
 
 
-def _answer(question: Question, space: Space, distributions: Mapping[str, BaseDistribution]) -> Assignment:
+def _answer(ask: Ask, space: Space, distributions: Mapping[str, BaseDistribution]) -> Assignment:
     """What TPE proposes, parents first, asked only for the parameters that are active."""
     values: dict[str, Value] = {}
     for d in space.dimensions:
         if d.active(values):
-            values[d.name] = _value(d.domain, _asked(question, d.name, distributions[d.name]))
+            values[d.name] = _value(d.domain, _asked(ask, d.name, distributions[d.name]))
     return values
 
 
-def _asked(question: Question, name: str, distribution: BaseDistribution) -> Any:
+def _asked(ask: Ask, name: str, distribution: BaseDistribution) -> Any:
     match distribution:
         case CategoricalDistribution():
-            return question.suggest_categorical(name, distribution.choices)
+            return ask.suggest_categorical(name, distribution.choices)
         case IntDistribution():
-            return question.suggest_int(name, distribution.low, distribution.high)
+            return ask.suggest_int(name, distribution.low, distribution.high)
         case FloatDistribution():
-            return question.suggest_float(name, distribution.low, distribution.high)
+            return ask.suggest_float(name, distribution.low, distribution.high)
     raise TypeError(distribution)
 
 
