@@ -196,6 +196,38 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
         ),
         ["commit 1 Stopped SweepEnded", "commit 2 Stopped SweepEnded"],
     ),
+    "a target lets running trials finish, and starts nothing": (
+        look(
+            view(1),
+            view(2, None),
+            view(3, P, reason=Reason.UNSCHEDULABLE),
+            view(4, F, reason=Reason.CRASHED),
+            history=(ended(0, 0.1),),
+            spec=make_spec(
+                stopWhen={"targets": [{"metric": "loss", "value": 0.1}], "runningTrials": "Finish"}, trials={"max": 9}
+            ),
+        ),
+        ["commit 2 Stopped SweepEnded", "commit 3 Stopped SweepEnded", "commit 4 Stopped SweepEnded"],
+    ),
+    "time that is up lets running trials finish": (
+        look(view(1), view(2, None), spec=make_spec(stopWhen={"duration": "10m", "runningTrials": "Finish"})),
+        ["commit 2 Stopped SweepEnded"],
+    ),
+    "without improvement running trials are stopped": (
+        look(
+            view(3),
+            history=(ended(0, 0.1), ended(1, 0.2), ended(2, 0.3)),
+            spec=make_spec(stopWhen={"noImprovement": {"trials": 2}}),
+        ),
+        ["commit 3 Stopped SweepEnded"],
+    ),
+    "an improvement that is more than the tolerance goes on": (
+        look(
+            history=(ended(0, 0.3), ended(1, 0.2), ended(2, 0.1)),
+            spec=make_spec(stopWhen={"noImprovement": {"trials": 2, "tolerance": 0.15}}),
+        ),
+        ["plan 3"],
+    ),
     "a result that has come is kept when the sweep stops": (
         look(
             view(1, S, measured=0.05),
@@ -307,6 +339,14 @@ ENDS: dict[str, tuple[Snapshot, str, bool]] = {
     "time is up": (
         look(history=(ended(0, 1.0),), spec=make_spec(stopWhen={"duration": "10m"})),
         "DurationExceeded",
+        True,
+    ),
+    "no improvement": (
+        look(
+            history=(ended(0, 0.3), ended(1, 0.2), ended(2, 0.1)),
+            spec=make_spec(stopWhen={"noImprovement": {"trials": 2, "tolerance": 0.25}}),
+        ),
+        "NoImprovement",
         True,
     ),
     "too many failures": (

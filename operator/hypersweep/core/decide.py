@@ -87,7 +87,7 @@ def _next_step(view: OpenTrial, spec: SweepSpec, end: Ending | None, now: float)
         return _after_success(view, attempt, spec, now)
     if attempt is not None and attempt.phase is Phase.FAILED:
         return _after_failure(view, attempt, spec, end, now)
-    if end is not None and end.stops:
+    if end is not None and (end.stops or attempt is None or attempt.phase is not Phase.RUNNING):
         return _commit(view, Outcome.STOPPED, Reason.SWEEP_ENDED, end.reason, now)
     if spec.suspend:
         return Step(Remove(index=view.trial.index, attempt=attempt) if attempt else None)
@@ -122,7 +122,7 @@ def _after_failure(view: OpenTrial, attempt: Attempt, spec: SweepSpec, end: Endi
     charged = trial.charged + (0 if interrupted else 1)
     if reason in _NOT_REPEATED or charged >= spec.trials.attempts:
         return _commit(view, Outcome.FAILED, reason, _explained(attempt), now)
-    if end is not None and end.stops:
+    if end is not None:  # nothing is started any more
         return _commit(view, Outcome.STOPPED, Reason.SWEEP_ENDED, end.reason, now)
     delay = 0.0 if interrupted else min(_RETRY_DELAY * 2 ** (charged - 1), _RETRY_DELAY_MOST)
     due = (attempt.ended or now) + delay - now

@@ -40,8 +40,21 @@ def target_reached(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: AR
     for target in snapshot.spec.stop_when.targets:
         if sign * best.value <= sign * target.value:
             message = f"trial {best.index} reached {target.metric} {best.value:g} (target {target.value:g})"
-            return Ending(reason="TargetReached", message=message, complete=True, stops=True)
+            return Ending(reason="TargetReached", message=message, complete=True, stops=_stops(snapshot))
     return None
+
+
+def no_improvement(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """The newest trials have not improved the best. One that runs on (`Finish`) and does so after all lets the sweep go on."""
+    wanted, best = snapshot.spec.stop_when.no_improvement, snapshot.tally.best
+    if wanted is None or best is None or best.value is None:
+        return None
+    since = snapshot.tally.improvement.trials_since(wanted.tolerance)
+    if since < wanted.trials:
+        return None
+    by = f" by more than {wanted.tolerance:g}" if wanted.tolerance else ""
+    message = f"the newest {since} trials have not improved the best{by}: {best.value:g} (trial {best.index})"
+    return Ending(reason="NoImprovement", message=message, complete=True, stops=_stops(snapshot))
 
 
 def duration_over(snapshot: Snapshot, now: float) -> Ending | None:
@@ -49,7 +62,7 @@ def duration_over(snapshot: Snapshot, now: float) -> Ending | None:
     allowed = snapshot.spec.stop_when.duration
     if allowed is None or now - snapshot.started < seconds(allowed):
         return None
-    return _with_or_without_result(snapshot, "DurationExceeded", f"ran for {allowed}", stops=True)
+    return _with_or_without_result(snapshot, "DurationExceeded", f"ran for {allowed}", stops=_stops(snapshot))
 
 
 def all_tried(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
@@ -73,6 +86,7 @@ RULES: tuple[Rule, ...] = (
     repeated_failure,
     too_many_failures,
     target_reached,
+    no_improvement,
     duration_over,
     all_tried,
     space_exhausted,
@@ -88,8 +102,13 @@ def ending(snapshot: Snapshot, now: float) -> Ending | None:
     return next((found for rule in rules if (found := rule(snapshot, now)) is not None), None)
 
 
+def _stops(snapshot: Snapshot) -> bool:
+    """Whether running trials are stopped for an end that `stopWhen` asks for."""
+    return snapshot.spec.stop_when.running_trials == "Stop"
+
+
 def _with_or_without_result(snapshot: Snapshot, reason: str, message: str, *, stops: bool = False) -> Ending:
     """A sweep that ran its course is complete if any trial has a result; with none there is nothing to be glad of."""
-    if snapshot.tally.best is not None or (snapshot.open and stops):
+    if snapshot.tally.best is not None or snapshot.open:
         return Ending(reason=reason, message=message, complete=snapshot.tally.best is not None, stops=stops)
     return Ending(reason="NoResult", message=f"{message}, and none has a finite result", complete=False, stops=stops)

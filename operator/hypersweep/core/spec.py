@@ -211,6 +211,18 @@ class Target(Model):
     value: Number = Field(description="Reached or passed by a finished trial: the sweep is complete.")
 
 
+class NoImprovement(Model):
+    """A search that gets no further."""
+
+    trials: Annotated[int, Field(ge=1, le=100_000)] = Field(
+        description="So many of the newest trials, taken together, have not improved the best: the sweep is complete. "
+        "Failed trials do not count."
+    )
+    tolerance: Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)] = Field(
+        0.0, description="An improvement by no more than this is none, in the objective's own units."
+    )
+
+
 class StopWhen(Model):
     """When to end before all trials are done."""
 
@@ -219,8 +231,16 @@ class StopWhen(Model):
     targets: Annotated[list[Target], Field(max_length=4)] = Field(
         [], description="Any of these ends the sweep.", json_schema_extra={**MAP_BY_METRIC}
     )
+    no_improvement: NoImprovement | None = Field(
+        None, description="Ends the sweep when the search gets no further. Without: it goes on."
+    )
     duration: Duration | None = Field(
         None, description="Longest time from the sweep's start, suspension included, such as 8h."
+    )
+    running_trials: Literal["Stop", "Finish"] = Field(
+        "Stop",
+        description="What becomes of running trials when any of `stopWhen` ends the sweep: they are stopped (Stop, the default), "
+        "or run to their end and count (Finish). Trials that do not run yet are stopped.",
     )
 
 

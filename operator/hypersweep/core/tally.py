@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal, Self
 
+from hypersweep.core.improvement import Improvement
 from hypersweep.core.trial import Outcome, Reason, Trial
 
 TOP = 10
@@ -37,6 +38,10 @@ def likeness(trial: Trial) -> tuple[str, str]:
     return trial.reason, _NUMBERS.sub("#", lines[-1])[:200] if lines else ""
 
 
+def _may_win(trial: Trial) -> bool:
+    return trial.outcome is Outcome.SUCCEEDED and trial.value is not None and math.isfinite(trial.value)
+
+
 class Tally:
     """Counts of trials by outcome, and what must be known of them without looking at each."""
 
@@ -46,6 +51,7 @@ class Tally:
         self.top: list[Trial] = []
         self.groups: dict[tuple[str, str], FailureGroup] = {}
         self.failed: dict[int, str] = {}  # index of each trial that a retry would run -> token under which it ran
+        self.improvement = Improvement()
         self.streak = 0  # how many of the newest trials ended badly and alike
         self._alike: tuple[str, str] | None = None
         self._taken: set[int] = set()
@@ -63,6 +69,10 @@ class Tally:
         ):
             tally.add(trial)
         return tally
+
+    @property
+    def _sign(self) -> float:
+        return -1.0 if self.goal == "Maximize" else 1.0
 
     @property
     def best(self) -> Trial | None:
@@ -103,6 +113,7 @@ class Tally:
         self.take(trial.index)
         self.counts[trial.outcome] += 1
         self._rank(trial)
+        self._judge(trial)
         self._count_streak(trial)
         if trial.outcome is Outcome.FAILED or trial.reason == Reason.OUT_OF_MEMORY:
             self.failed[trial.index] = trial.retry  # out of memory as well: the template may have more by then
@@ -110,10 +121,15 @@ class Tally:
 
     def _rank(self, trial: Trial) -> None:
         """A trial wins only by a finite value; ties go to the earlier trial."""
-        if trial.outcome is not Outcome.SUCCEEDED or trial.value is None or not math.isfinite(trial.value):
+        if _may_win(trial):
+            self.top = sorted([*self.top, trial], key=lambda t: (self._sign * (t.value or 0.0), t.index))[:TOP]
+
+    def _judge(self, trial: Trial) -> None:
+        """Note whether the trial improved the best. Crashes, and trials that the sweep's end cut off, tell nothing of that."""
+        if trial.outcome is Outcome.FAILED or trial.reason == Reason.SWEEP_ENDED:
             return
-        sign = -1.0 if self.goal == "Maximize" else 1.0
-        self.top = sorted([*self.top, trial], key=lambda t: (sign * (t.value or 0.0), t.index))[:TOP]
+        value = self._sign * trial.value if _may_win(trial) and trial.value is not None else None
+        self.improvement.add((trial.ended or 0.0, trial.index), value)
 
     def _count_streak(self, trial: Trial) -> None:
         """Failures count anywhere in the history; running out of memory only from its very start, since later it tells of a
