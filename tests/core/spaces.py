@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from hypersweep.core.space import Space
-from hypersweep.core.spec import Parameter
+from hypersweep.core.spec import Parameter, ParameterConstraint
 
 Json = dict[str, Any]
 
@@ -54,11 +54,31 @@ SPACES: Mapping[str, list[Json]] = {
         },
     ],
     "wide": [{"name": f"n{i}", "type": "Integer", "min": 1, "max": 2**53} for i in range(6)],
+    "small, constrained": [
+        *OPTIMIZER,
+        {"name": "layers", "type": "Integer", "min": 1, "max": 4},
+        {"name": "batch-size", "type": "Discrete", "numbers": [16, 32, 64]},
+    ],
+    "mixed, constrained": [
+        {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1, "scale": "Log", "points": 9},
+        {"name": "warmup", "type": "Float", "min": 0, "max": 0.5, "points": 6},
+        {"name": "decay", "type": "Float", "min": 0, "max": 0.5, "points": 6},
+        {"name": "width", "type": "Integer", "min": 1, "max": 1024, "scale": "Log"},
+        {"name": "heads", "type": "Integer", "min": 1, "max": 16},
+        *OPTIMIZER,
+    ],
+}
+CONSTRAINTS: Mapping[str, list[str]] = {
+    "small, constrained": ["layers * `batch-size` <= 96", "optimizer != 'rprop' || layers > 1", "momentum + 0.1 < 0.7"],
+    "mixed, constrained": ["warmup + decay <= 0.5", "width % heads == 0", "optimizer in ['adam', 'sgd'] || lr < 1e-2"],
 }
 
 
-def space(parameters: Sequence[Json]) -> Space:
-    return Space.from_parameters([Parameter.model_validate(p) for p in parameters])
+def space(parameters: Sequence[Json], constraints: Sequence[str] = ()) -> Space:
+    return Space.from_parameters(
+        [Parameter.model_validate(p) for p in parameters],
+        constrained=[ParameterConstraint(expression=e, message=None) for e in constraints],
+    )
 
 
 def every(of: Space) -> Iterator[Json]:

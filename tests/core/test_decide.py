@@ -17,6 +17,7 @@ from hypersweep.core.snapshot import (
     Retry,
     Snapshot,
 )
+from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Outcome, Phase, Reason
 from tests.core.builders import NOW, ended, look, make_attempt, make_spec, view
 
@@ -328,6 +329,13 @@ def test_actions(name: str) -> None:
     assert brief(decide(snapshot, NOW).actions) == expected
 
 
+def constrained(kind: str) -> SweepSpec:
+    """A sweep of which a constraint leaves one integer, or one number among all."""
+    return make_spec(
+        parameters=[{"name": "x", "type": kind, "min": 1, "max": 9}], parameterConstraints=[{"expression": "x == 5"}]
+    )
+
+
 ENDS: dict[str, tuple[Snapshot, str, bool]] = {
     "all trials ended": (look(history=tuple(ended(i, 1.0) for i in range(4))), "MaxTrialsReached", True),
     "none has a result": (
@@ -336,6 +344,21 @@ ENDS: dict[str, tuple[Snapshot, str, bool]] = {
         False,
     ),
     "the space is exhausted": (look(history=(ended(0, 1.0),), exhausted=True), "SpaceExhausted", True),
+    "the space is exhausted but for what constraints rule out": (
+        look(history=(ended(0, 1.0),), exhausted=True, spec=constrained("Integer")),
+        "SpaceExhausted",
+        True,
+    ),
+    "nothing that meets the constraints is found": (
+        look(exhausted=True, spec=constrained("Float")),
+        "ConstraintsUnmet",
+        False,
+    ),
+    "nothing more that meets the constraints is found": (
+        look(history=(ended(0, 1.0),), exhausted=True, spec=constrained("Float")),
+        "ConstraintsUnmet",
+        True,
+    ),
     "time is up": (
         look(history=(ended(0, 1.0),), spec=make_spec(stopWhen={"duration": "10m"})),
         "DurationExceeded",

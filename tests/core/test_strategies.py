@@ -29,10 +29,10 @@ from hypersweep.core.space import Space
 from hypersweep.core.spec import Strategy, SweepSpec
 from hypersweep.core.strategies import grid, random
 from hypersweep.core.trial import Assignment, Outcome, Trial
-from tests.core.spaces import OPTIMIZER, SPACES, Json, every, parameters
+from tests.core.spaces import CONSTRAINTS, OPTIMIZER, SPACES, Json, every, parameters
 
 NAMES: tuple[str, ...] = get_args(Strategy.model_fields["name"].annotation)
-FINITE = ("one point", "small, conditional", "small, all types")
+FINITE = ("one point", "small, conditional", "small, all types", "small, constrained")
 
 each_strategy = pytest.mark.parametrize("name", NAMES)
 each_space = pytest.mark.parametrize("where", SPACES)
@@ -52,12 +52,15 @@ def sweep(
             "parameters": SPACES[made] if isinstance(made, str) else made,
             "strategy": {"name": name, "seed": seed},
             "initialTrials": [{"parameters": p} for p in initial],
+            "parameterConstraints": [{"expression": e} for e in CONSTRAINTS.get(made, ())]
+            if isinstance(made, str)
+            else [],
         }
     )
 
 
 def space_of(spec: SweepSpec) -> Space:
-    return Space.from_parameters(spec.parameters)
+    return Space.of(spec)
 
 
 def ended(index: int, parameters: Assignment, value: float | None, outcome: Outcome = Outcome.SUCCEEDED) -> Trial:
@@ -108,6 +111,8 @@ def exhausted(spec: SweepSpec, trials: Sequence[Trial]) -> bool:
     """Whether these trials have had every point that the strategy may propose."""
     space = space_of(spec)
     seen = {space.key(t.parameters) for t in trials}
+    if spec.parameter_constraints and not strategies.gives_up(spec):
+        return all(space.key(point) in seen for point in every(space))
     if spec.strategy.name != "Grid":
         return space.cardinality is not None and len(seen) >= space.cardinality
     points = grid.points(space)

@@ -47,6 +47,7 @@ SAME = [
     ("an empty list of conditions", "parameters.0.when", []),
     ("conditions' values in another order", "parameters.3.when.0.values", ["adam", "sgd"]),
     ("parameters in another order", "parameters", DOCUMENT["parameters"][::-1]),
+    ("an empty list of constraints", "parameterConstraints", []),
     ("another budget", "trials.max", 99),
     ("another image", "job.template", {"spec": {}}),
     ("another experiment", "tracking.experiment", "other"),
@@ -64,6 +65,7 @@ OTHER = [
     ("another condition", "parameters.3.when.0.values", ["sgd"]),
     ("another strategy", "strategy.name", "TPE"),
     ("another seed", "strategy.seed", 8),
+    ("a constraint", "parameterConstraints", [{"expression": "layers < 8"}]),
     ("another initial trial", "initialTrials.0.parameters.lr", 0.25),
 ]
 
@@ -78,6 +80,13 @@ def test_documents_that_search_alike_have_one_hash(path: str, value: Any) -> Non
 def test_another_search_has_another_hash(path: str, value: Any) -> None:
     """Else its trials would be mixed with those of another question."""
     assert search_hash(changed(path, value)) != search_hash(SweepSpec.model_validate(DOCUMENT))
+
+
+def test_the_order_and_the_messages_of_constraints_have_no_meaning() -> None:
+    """What the search may try is the same."""
+    items = [{"expression": "layers < 8"}, {"expression": "lr < 0.5", "message": "diverges"}]
+    again = [{"expression": "lr < 0.5"}, items[0]]
+    assert search_hash(changed("parameterConstraints", items)) == search_hash(changed("parameterConstraints", again))
 
 
 def test_the_hash_never_changes() -> None:

@@ -57,7 +57,7 @@ def _colliding_names(spec: SweepSpec) -> Iterator[Problem]:
 
 
 def _unsearchable(spec: SweepSpec) -> Iterator[Problem]:
-    """Circles in `when`, initial trials that are none, what the strategy cannot search."""
+    """Circles in `when`, constraints that cannot be, initial trials that are none, what the strategy cannot search."""
     yield from strategies.problems(spec)
 
 
@@ -137,7 +137,7 @@ def _never_tried(spec: SweepSpec) -> Iterator[Problem]:
 def _exhausted(spec: SweepSpec) -> Iterator[Problem]:
     size = strategies.size(spec)
     if size is not None and size < spec.trials.max:
+        points = f"{'at most ' if spec.parameter_constraints else ''}{size:,} points"
         yield Problem(
-            "spec.trials.max",
-            f"found {spec.trials.max}; the space has {size:,} points, and the sweep ends when all are tried",
+            "spec.trials.max", f"found {spec.trials.max}; the space has {points}, and the sweep ends when all are tried"
         )

@@ -21,7 +21,7 @@ from hypersweep.core.status_schema import SweepStatus
 
 Schema = dict[str, Any]
 
-_FROZEN = ("objectives", "parameters", "strategy", "initialTrials", "tracking")
+_FROZEN = ("objectives", "parameters", "parameterConstraints", "strategy", "initialTrials", "tracking")
 _EDITABLE_WHILE_SUSPENDED = ("job", "trainer")
 _COPIED = (
     "type",

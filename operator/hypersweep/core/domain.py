@@ -256,9 +256,13 @@ def _way(low: float, high: float, value: float, *, log: bool) -> float:
     return min(max((value - low) / (high - low), 0.0), 1.0) if low < high else 0.5
 
 
+def exact(value: Any) -> Any:
+    """A value for exact arithmetic: of a float, the decimal that a person wrote; anything else is exact already."""
+    return Fraction(repr(value)) if isinstance(value, float) else value
+
+
 def _exact(value: float) -> Fraction:
-    """The decimal that a person wrote, not the binary float nearest to it."""
-    return Fraction(value) if isinstance(value, int) else Fraction(repr(float(value)))
+    return Fraction(exact(value))
 
 
 def _is_number(value: Any) -> bool:

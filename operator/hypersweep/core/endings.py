@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 
+from hypersweep.core import strategies
 from hypersweep.core.snapshot import Ending, Snapshot
 from hypersweep.core.spec import seconds
+from hypersweep.core.strategies.points import LOOKS
 from hypersweep.core.trial import Outcome
 
 ALIKE = 3  # bad ends in a row that need no fourth
@@ -77,9 +79,20 @@ def all_tried(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
 
 def space_exhausted(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
     """Every assignment has been tried."""
-    if snapshot.open or snapshot.busy or not snapshot.exhausted:
+    if snapshot.open or snapshot.busy or not snapshot.exhausted or strategies.gives_up(snapshot.spec):
         return None
-    return _with_or_without_result(snapshot, "SpaceExhausted", f"all {snapshot.tally.ended} assignments were tried")
+    which = "assignments that meet parameterConstraints" if snapshot.spec.parameter_constraints else "assignments"
+    return _with_or_without_result(snapshot, "SpaceExhausted", f"all {snapshot.tally.ended} {which} were tried")
+
+
+def constraints_unmet(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """Not every point can be looked at, and among many no new one met the constraints: searching on would be for ever."""
+    if snapshot.open or snapshot.busy or not snapshot.exhausted or not strategies.gives_up(snapshot.spec):
+        return None
+    message = (
+        f"none of {LOOKS:,} more points is new and meets parameterConstraints; {snapshot.tally.ended} trials ended"
+    )
+    return Ending(reason="ConstraintsUnmet", message=message, complete=snapshot.tally.best is not None)
 
 
 RULES: tuple[Rule, ...] = (
@@ -90,8 +103,9 @@ RULES: tuple[Rule, ...] = (
     duration_over,
     all_tried,
     space_exhausted,
+    constraints_unmet,
 )
-_UNLESS_RETRIED = {repeated_failure, too_many_failures, all_tried, space_exhausted}
+_UNLESS_RETRIED = {repeated_failure, too_many_failures, all_tried, space_exhausted, constraints_unmet}
 
 
 def ending(snapshot: Snapshot, now: float) -> Ending | None:

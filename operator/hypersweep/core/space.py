@@ -1,4 +1,4 @@
-"""The search space: typed parameters in a canonical order, and which of them an assignment must have.
+"""The search space: typed parameters in a canonical order, which of them an assignment must have, and what it must meet.
 
 Owns the graph of `when`, and the verdict on an assignment. A parameter is active where all of its conditions hold; a
 condition on an inactive parent does not hold. Proposes nothing: that is for strategies.
@@ -10,12 +10,13 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
+from hypersweep.core.constraints import Constraint, constraints
 from hypersweep.core.domain import Domain, domain
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.ranking import Ranking
-from hypersweep.core.spec import Parameter
+from hypersweep.core.spec import Parameter, ParameterConstraint, SweepSpec
 from hypersweep.core.trial import Assignment, Value
-from hypersweep.core.wording import nearest
+from hypersweep.core.wording import nearest, shown
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,27 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Space:
-    """All parameters, parents before children, and by name where that leaves a choice."""
+    """All parameters, parents before children, and by name where that leaves a choice; and the constraints on them."""
 
     dimensions: tuple[Dimension, ...]
+    constraints: tuple[Constraint, ...] = ()
 
     @classmethod
-    def from_parameters(cls, parameters: Sequence[Parameter], *, path: str = "spec.parameters") -> "Space":
-        """The space of these parameters, the same for any order of them. SpecError: conditions that lead in a circle.
+    def of(cls, spec: SweepSpec) -> "Space":
+        """The space that a sweep searches. SpecError: see `from_parameters`."""
+        return cls.from_parameters(spec.parameters, constrained=spec.parameter_constraints)
+
+    @classmethod
+    def from_parameters(
+        cls,
+        parameters: Sequence[Parameter],
+        *,
+        constrained: Sequence[ParameterConstraint] = (),
+        path: str = "spec.parameters",
+    ) -> "Space":
+        """The space of these parameters, the same for any order of them.
+
+        SpecError: conditions that lead in a circle, constraints that mean nothing.
 
         What `rules.py` checks is taken for granted: bounds, and parents that exist and have the values.
         """
@@ -61,12 +76,16 @@ class Space:
             tuple(
                 Dimension(name, domains[name], _conditions(by_name[name], domains), by_name[name].points, places[name])
                 for name in _ordered(by_name, places)
-            )
+            ),
+            constraints(constrained, domains),
         )
 
     @cached_property
     def cardinality(self) -> int | None:
-        """How many assignments there are, exactly; None: infinitely many. SpecError: `when` is too entangled."""
+        """How many assignments there are; None: infinitely many. SpecError: `when` is too entangled.
+
+        Exact without constraints; with them no fewer than there are, since those that they rule out are counted, too.
+        """
         fewest = self.ranking([d.domain.size or 1 for d in self.dimensions]).total
         if all(d.domain.size is not None for d in self.dimensions):
             return fewest
@@ -78,6 +97,10 @@ class Space:
         places = {d.name: i for i, d in enumerate(self.dimensions)}
         return Ranking(levels, [[(places[c.parent], c.levels) for c in d.when] for d in self.dimensions])
 
+    def meets(self, assignment: Assignment) -> bool:
+        """Whether an assignment without other problems meets all constraints."""
+        return all(constraint.holds(assignment) for constraint in self.constraints)
+
     def active(self, assignment: Mapping[str, Any]) -> tuple[str, ...]:
         """Names of the parameters that this assignment must have, and no others; wrong values make nothing active."""
         values: dict[str, Any] = {}
@@ -87,7 +110,7 @@ class Space:
         return tuple(values)
 
     def problems(self, assignment: Mapping[str, Any], *, path: str = "parameters") -> list[Problem]:
-        """Everything wrong with an assignment: unknown, missing, inactive, or of a value that is not allowed."""
+        """Everything wrong with an assignment: unknown, missing, inactive, of a value that is not allowed, or unmet."""
         active = set(self.active(assignment))
         found = [
             Problem(f"{path}.{name}", f"no such parameter; {nearest(name, self._names)}")
@@ -103,7 +126,7 @@ class Space:
                 found.append(Problem(where, wrong))
             elif d.name not in active:
                 found.append(Problem(where, f"found a value, but the parameter is inactive: it exists only {_told(d)}"))
-        return found
+        return found or [Problem(path, _unmet(c, assignment)) for c in self.constraints if not c.holds(assignment)]
 
     def canonical(self, assignment: Mapping[str, Any]) -> Assignment:
         """The same assignment in canonical order and exact types. SpecError: it has problems."""
@@ -149,6 +172,12 @@ def _ordered(parameters: Mapping[str, Parameter], places: Mapping[str, str]) -> 
         names += ready
         sorter.done(*ready)
     return names
+
+
+def _unmet(constraint: Constraint, assignment: Mapping[str, Any]) -> str:
+    found = ", ".join(f"{name} {shown(assignment[name])}" for name in constraint.names)
+    reason = f" ({constraint.message})" if constraint.message else ""
+    return f"found {found}; allowed: what meets `{constraint.expression}`{reason}"
 
 
 def _told(dimension: Dimension) -> str:

@@ -123,6 +123,17 @@ class Parameter(Model):
     )
 
 
+class ParameterConstraint(Model):
+    """What every assignment meets."""
+
+    expression: Annotated[str, Field(min_length=1, max_length=256)] = Field(
+        description="A comparison over parameters, such as `layers * batch_size <= 256` or "
+        "`optimizer != 'sgd' || momentum < 0.9`: `||`, `&&`, `!`, `==`, `!=`, `<`, `<=`, `>`, `>=`, `in [...]`, "
+        "`+`, `-`, `*`, `/`, `%`. A name with `-` in it stands in backquotes. Holds where a parameter it mentions is inactive."
+    )
+    message: Text | None = Field(None, description="Said to people about an assignment that does not meet it.")
+
+
 class Strategy(Model):
     """What proposes the assignments."""
 
@@ -259,7 +270,6 @@ class SweepSpec(Model):
 
     reserved = {
         "constraints": "array",
-        "parameterConstraints": "array",
         "warmStart": "array",
         "earlyStopping": "object",
     }
@@ -275,6 +285,10 @@ class SweepSpec(Model):
         max_length=100,
         description="The search space. Order has no meaning. Frozen once created.",
         json_schema_extra={**MAP_BY_NAME},
+    )
+    parameter_constraints: Annotated[list[ParameterConstraint], Field(max_length=32)] = Field(
+        [],
+        description="Comparisons between parameters that every assignment meets, all of them. Frozen once created.",
     )
     strategy: Strategy = Field(Strategy(), description="What proposes the assignments. Frozen once created.")
     initial_trials: Annotated[list[InitialTrial], Field(max_length=100)] = Field(

@@ -2,7 +2,7 @@
 
 Owns the choice of the strategy and the initial trials, which come before anything it proposes. Every strategy is a pure
 function, `suggest(question) -> Assignment | None`: same question, with the trials in whatever order, same answer, in any
-process and thread. None: all of the space has been tried.
+process and thread. None: all of the space has been tried, or, with constraints, nothing more was found (`gives_up`).
 """
 
 from collections.abc import Sequence
@@ -11,7 +11,8 @@ from importlib import import_module
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.strategies import grid
+from hypersweep.core.strategies import grid, random
+from hypersweep.core.strategies.points import LOOKS
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Trial
 
@@ -24,7 +25,7 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     `history` holds the committed trials and `pending` the open ones, in any order, with any gaps. The first trials are
     the initial ones. SpecError: see `problems`.
     """
-    space = Space.from_parameters(spec.parameters)
+    space = Space.of(spec)
     initial = [space.canonical(t.parameters) for t in spec.initial_trials]
     if trial < len(initial):
         return initial[trial]
@@ -44,10 +45,20 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     return answer
 
 
+def gives_up(spec: SweepSpec) -> bool:
+    """Whether `suggest` answers None before every point has been looked at: the constraints leave too few to find."""
+    count = size(spec)
+    return bool(spec.parameter_constraints) and (count is None or count > LOOKS)
+
+
 def problems(spec: SweepSpec) -> list[Problem]:
-    """What `suggest` could not work with: circles in `when`, wrong initial trials, a Float that Grid cannot take."""
+    """What `suggest` could not work with.
+
+    Circles in `when`, constraints that mean nothing or that no point meets, wrong initial trials, a Float that Grid
+    cannot take.
+    """
     try:
-        space = Space.from_parameters(spec.parameters)
+        space = Space.of(spec)
         space.cardinality  # noqa: B018  (counts the space: too entangled conditions are found here)
     except SpecError as error:
         return error.problems
@@ -56,7 +67,19 @@ def problems(spec: SweepSpec) -> list[Problem]:
         for i, t in enumerate(spec.initial_trials)
         for p in space.problems(t.parameters, path=f"spec.initialTrials[{i}].parameters")
     ]
-    return found + (grid.problems(space) if spec.strategy.name == "Grid" else [])
+    found += grid.problems(space) if spec.strategy.name == "Grid" else []
+    return found or _unmeetable(spec, space)
+
+
+def _unmeetable(spec: SweepSpec, space: Space) -> list[Problem]:
+    """Constraints that no point meets, where all of them can be looked at. (Else the sweep ends with ConstraintsUnmet.)"""
+    count = size(spec)
+    if not space.constraints or spec.initial_trials or count is None or count > LOOKS:
+        return []
+    points = grid.points(space) if spec.strategy.name == "Grid" else random.points(space)
+    if points.unseen(set(), start=0, key=("met", 0)) is not None:
+        return []
+    return [Problem("spec.parameterConstraints", f"found none among all {count:,} points of the space that meets them")]
 
 
 def effective(spec: SweepSpec) -> tuple[str, str]:
@@ -64,10 +87,15 @@ def effective(spec: SweepSpec) -> tuple[str, str]:
     parameters = f"{len(spec.parameters)} parameter{'s' if len(spec.parameters) > 1 else ''}"
     count = size(spec)
     points = "infinitely many points" if count is None else f"{count:,} point{'s' if count > 1 else ''}"
+    if spec.parameter_constraints:
+        points += ", fewer by what parameterConstraints rule out"
     return spec.strategy.name, f"as asked for; {parameters}, {points}"
 
 
 def size(spec: SweepSpec) -> int | None:
-    """How many assignments the strategy can propose, exactly; None: infinitely many."""
-    space = Space.from_parameters(spec.parameters)
+    """How many assignments the strategy can propose, exactly; None: infinitely many.
+
+    With parameterConstraints it is an upper bound: those that they rule out are counted, too.
+    """
+    space = Space.of(spec)
     return grid.size(space) if spec.strategy.name == "Grid" else space.cardinality

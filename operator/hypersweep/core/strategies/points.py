@@ -8,9 +8,11 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from hypersweep.core.keyed import permuted
+from hypersweep.core.keyed import number, permuted
 from hypersweep.core.space import Space
 from hypersweep.core.trial import Assignment, Trial, Value
+
+LOOKS = 10_000  # points that are tested against constraints before the search for one is given up: about half a second
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Points:
 
     @property
     def size(self) -> int:
-        """How many points there are, exactly."""
+        """How many points there are, exactly; those that constraints rule out are among them."""
         return self._ranking.total
 
     def at(self, rank: int) -> Assignment:
@@ -42,12 +44,16 @@ class Points:
     def unseen(self, seen: AbstractSet[Hashable], *, start: int, key: tuple[int | str, ...]) -> Assignment | None:
         """The first point not in `seen`, from number `start` of the shuffled order on, and round. None: there is none.
 
-        Looks at no more than len(seen) + 1 points: they are all different.
+        Looks at no more than len(seen) + 1 points: they are all different. With constraints, which may rule out any of
+        them, at LOOKS more: where that is not all, None means that it has given up.
         """
-        for number in range(min(self.size, len(seen) + 1)):
-            rank = permuted((start + number) % self.size, size=self.size, key=key)
+        looks = len(seen) + (LOOKS if self._space.constraints else 1)
+        if self._space.constraints:
+            start = number(start, *key)  # neighbours would look at the same points before they find one
+        for step in range(min(self.size, looks)):
+            rank = permuted((start + step) % self.size, size=self.size, key=key)
             point = self.at(rank)
-            if self._space.key(point) not in seen:
+            if self._space.key(point) not in seen and self._space.meets(point):
                 return point
         return None
 

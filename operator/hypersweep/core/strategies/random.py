@@ -24,13 +24,17 @@ def suggest(question: Question) -> Assignment | None:
 
 
 def unseen(space: Space, *, seen: AbstractSet[Hashable], seed: int, trial: int) -> Assignment | None:
-    """A random assignment whose key is not in `seen`. None: there is none."""
+    """A random assignment that meets the constraints and whose key is not in `seen`. None: none was found (`Points.unseen`)."""
     for redraw in range(REDRAWS):
         assignment = draw(space, seed=seed, trial=trial, redraw=redraw)
-        if space.key(assignment) not in seen:
+        if space.key(assignment) not in seen and space.meets(assignment):
             return assignment
-    points = Points(space, [_levels(d) for d in space.dimensions])
-    return points.unseen(seen, start=trial, key=("Random", seed))
+    return points(space).unseen(seen, start=trial, key=("Random", seed))
+
+
+def points(space: Space) -> Points:
+    """All points of a finite space by rank; of an interval, more values than anybody will try."""
+    return Points(space, [_levels(d) for d in space.dimensions])
 
 
 def draw(space: Space, *, seed: int, trial: int, redraw: int = 0) -> Assignment:

@@ -44,7 +44,7 @@ def suggest(question: Question) -> Assignment | None:
         for again, candidates in enumerate(CANDIDATES):
             study.sampler = _sampler(candidates, seed=number("TPE", seed, trial, again) >> 32)
             answer = _answer(study.ask(), space, distributions)
-            if space.key(answer) not in seen:
+            if space.key(answer) not in seen and space.meets(answer):
                 return answer
     return random.unseen(space, seen=seen, seed=seed, trial=trial)
 
