@@ -61,13 +61,21 @@ def view(
     index: int,
     phase: Phase | None = Phase.RUNNING,
     *,
-    measured: float | None = None,
+    measured: float | tuple[float, ...] | None = None,
     logged: tuple[str, ...] | None = None,
+    constrained: dict[str, float] | None = None,
     trial: dict[str, Any] | None = None,
     **attempt: Any,
 ) -> OpenTrial:
-    """An open trial with its attempt; `measured` is the objective that was read, `logged` the metrics where it is missing."""
-    found = Measurement(value=measured, logged=logged or ()) if measured is not None or logged is not None else None
+    """An open trial with its attempt; `measured` is the objective that was read (or each of several), `constrained` the
+    metrics of constraints, `logged` the metrics where one of these is missing.
+    """
+    found = None
+    if measured is not None or logged is not None:
+        values = measured if isinstance(measured, tuple) else () if measured is None else (measured,)
+        found = Measurement(
+            value=values[0] if values else None, values=values, constrained=constrained or {}, logged=logged or ()
+        )
     return OpenTrial(
         trial=make_trial(index, **(trial or {})),
         attempt=make_attempt(index, phase, **attempt) if phase else None,

@@ -1,5 +1,6 @@
 """What `decide` answers to each situation: a table whose rows have names."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -18,10 +19,11 @@ from hypersweep.core.snapshot import (
     Snapshot,
 )
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.trial import Outcome, Phase, Reason
+from hypersweep.core.trial import Measurement, Outcome, Phase, Reason, Result
 from tests.core.builders import NOW, ended, look, make_attempt, make_spec, view
 
 F, S, P, Q = Phase.FAILED, Phase.SUCCEEDED, Phase.PENDING, Phase.QUEUED
+CONSTRAINED = make_spec(constraints=[{"metric": "ms", "max": 20}])
 DOWN = Health(tracking=Fault(reason="TrackingUnavailable", message="down", since=NOW - 5))
 
 
@@ -93,6 +95,28 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
     "out of memory is infeasible and not repeated": (
         look(view(0, F, reason=Reason.OUT_OF_MEMORY), view(1)),
         ["commit 0 Infeasible OutOfMemory", "plan 2"],
+    ),
+    "a result within its constraints wins": (
+        look(view(0, S, measured=1.0, constrained={"ms": 20.0}), view(1), spec=CONSTRAINED),
+        ["commit 0 Succeeded", "plan 2"],
+    ),
+    "a result beyond a constraint is infeasible, and not tried again": (
+        look(view(0, S, measured=1.0, constrained={"ms": 21.0}), view(1), spec=CONSTRAINED),
+        ["commit 0 Infeasible ConstraintViolated", "plan 2"],
+    ),
+    "an objective that is no number says more than its constraints": (
+        look(view(0, S, measured=math.nan, constrained={"ms": 21.0}), view(1), spec=CONSTRAINED),
+        ["commit 0 Infeasible NonFinite", "plan 2"],
+    ),
+    "three beyond a constraint from the start end nothing: the search is told where to look": (
+        look(
+            view(3),
+            spec=CONSTRAINED,
+            history=tuple(
+                ended(i, 1.0, outcome=Outcome.INFEASIBLE, reason="ConstraintViolated", violation=0.5) for i in range(3)
+            ),
+        ),
+        [],
     ),
     "a deadline is not tried again": (
         look(view(0, F, reason=Reason.DEADLINE_EXCEEDED), view(1)),
@@ -457,3 +481,42 @@ def test_says_what_attempts_wait_for() -> None:
     waiting = view(0, P, reason=Reason.UNSCHEDULABLE, message="0/3 nodes: no GPU")
     decision = decide(look(waiting, replace(waiting, trial=view(1).trial)), NOW)
     assert decision.waiting == {"Unschedulable": (2, "0/3 nodes: no GPU")}
+
+
+def committed(snapshot: Snapshot) -> Result:
+    """The one result that is written."""
+    [action] = [action for action in decide(snapshot, NOW).actions if isinstance(action, Commit)]
+    return action.result
+
+
+def test_a_violation_is_committed_with_its_amount_and_its_words() -> None:
+    """The value stays, for whoever looks at the run; the amount guides the search, the words tell a person."""
+    result = committed(look(view(0, S, measured=1.0, constrained={"ms": 25.0}), spec=CONSTRAINED))
+    assert (result.value, result.violation) == (1.0, 0.25)
+    assert result.message == "ms is 25; allowed: at most 20"
+
+
+def test_a_metric_of_a_constraint_that_never_came_is_named() -> None:
+    """As a missing objective: after the grace, with what was logged instead."""
+    late = view(0, S, ended=NOW - OBJECTIVE_GRACE, logged=("latency", "loss"))
+    late = replace(late, measured=Measurement(value=None, missing="ms", logged=("latency", "loss")))
+    result = committed(look(late, spec=CONSTRAINED))
+    assert result.reason == Reason.OBJECTIVE_MISSING
+    assert result.message.startswith('the trial never logged the constraint\'s metric "ms"; it logged ')
+
+
+def test_metrics_that_share_no_step_are_no_result() -> None:
+    """All are there, but never of one model."""
+    late = view(0, S, ended=NOW - OBJECTIVE_GRACE, logged=("loss", "ms"))
+    result = committed(look(late, spec=CONSTRAINED))
+    assert result.reason == Reason.OBJECTIVE_MISSING
+    assert result.message.startswith("no step has all of loss, ms")
+
+
+def test_without_a_feasible_trial_the_end_says_so() -> None:
+    """Results there were; none may win."""
+    history = tuple(ended(i, 1.0, outcome=Outcome.INFEASIBLE, reason="ConstraintViolated") for i in range(4))
+    ending = decide(look(spec=CONSTRAINED, history=history), NOW).ending
+    assert ending is not None
+    assert ending.reason == "NoResult"
+    assert ending.message.endswith("none has a finite result that meets the constraints")

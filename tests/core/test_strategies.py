@@ -89,6 +89,9 @@ KINDS: dict[str, Callable[[Trial], Trial]] = {
     "all infeasible, value NaN": lambda t: ended(t.index, t.parameters, math.nan, Outcome.INFEASIBLE),
     "all NaN": lambda t: ended(t.index, t.parameters, math.nan),
     "infinities": lambda t: ended(t.index, t.parameters, math.inf if t.index % 2 else -math.inf),
+    "all beyond a constraint": lambda t: replace(
+        ended(t.index, t.parameters, score(t.parameters), Outcome.INFEASIBLE), violation=(0.5, math.inf)[t.index % 2]
+    ),
     "one constant": lambda t: ended(t.index, t.parameters, 1.0),
     "huge values": lambda t: ended(t.index, t.parameters, (-1) ** t.index * 1.7e308),
     "ties": lambda t: ended(t.index, t.parameters, t.index // 4),
@@ -533,6 +536,16 @@ def test_tpe_keeps_away_from_where_trials_fail(outcome: Outcome) -> None:
     history = [on_a_line(i, None) for i in range(50)]
     history = [replace(t, outcome=outcome) if t.parameters["x"] > 0.5 else replace(t, value=1.0) for t in history]  # type: ignore[operator]
     assert sum(x > 0.5 for x in proposals(history)) < 0.25 * 40
+
+
+def test_tpe_is_led_to_where_constraints_are_met() -> None:
+    """What is better but beyond a constraint repels, though only a quarter is within; while none is, the nearest attract."""
+    bowl = [on_a_line(i, i * 0.6180339887 % 1) for i in range(50)]
+    beyond = [replace(t, outcome=Outcome.INFEASIBLE, violation=max(0.0, 0.75 - (t.value or 0))) for t in bowl]
+    mixed = [t if t.violation else replace(t, outcome=Outcome.SUCCEEDED) for t in beyond]
+    assert sum(x < 0.7 for x in proposals(mixed)) < 0.25 * 40
+    none_within = [replace(t, violation=t.violation + 0.1) for t in beyond]
+    assert sum(x < 0.5 for x in proposals(none_within)) < 0.25 * 40
 
 
 def test_tpe_without_any_result_is_random() -> None:

@@ -25,6 +25,7 @@ BAD_ENDS = st.sampled_from(
     [Reason.CRASHED, Reason.CRASHED, Reason.OUT_OF_MEMORY, Reason.INTERRUPTED, Reason.DEADLINE_EXCEEDED]
 )
 STALE = st.sampled_from([False, False, False, True])
+MILLISECONDS = st.sampled_from([10.0, 10.0, 30.0, None])  # of which 20 are allowed
 FAULTS = st.sampled_from(["", "", "", "fail before", "fail after", "kill before", "kill after"])
 
 
@@ -39,12 +40,16 @@ class Engine(RuleBasedStateMachine):
         self.finished: tuple[int, str] | None = None
         self.launched_by_end = 0
 
-    @initialize(parallel=st.integers(1, 3), most=st.integers(1, 6), finite=st.booleans())
-    def begin(self, parallel: int, most: int, finite: bool) -> None:
+    @initialize(parallel=st.integers(1, 3), most=st.integers(1, 6), finite=st.booleans(), constrained=st.booleans())
+    def begin(self, parallel: int, most: int, finite: bool, constrained: bool) -> None:
         space: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
         if finite:
             space = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
-        spec = make_spec(parameters=[space], trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2})
+        spec = make_spec(
+            parameters=[space],
+            constraints=[{"metric": "ms", "max": 20}] if constrained else [],
+            trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2},
+        )
         self.cluster = SimulatedCluster(spec)
         self.host = SimulatedHost(self.cluster)
         self.allowed, self.most = parallel, most
@@ -82,12 +87,13 @@ class Engine(RuleBasedStateMachine):
         self.cluster.now += seconds
 
     @precondition(lambda self: self.cluster.active())
-    @rule(pick=st.integers(0, 10), value=VALUES)
-    def succeed(self, pick: int, value: float | None) -> None:
-        """A Job ends well, its metric logged or not."""
+    @rule(pick=st.integers(0, 10), value=VALUES, ms=MILLISECONDS)
+    def succeed(self, pick: int, value: float | None, ms: float | None) -> None:
+        """A Job ends well, its metrics logged or not."""
         key = self._running(pick)
-        if value is not None:
-            self.runner.run(self._log(self.cluster.jobs[key].run, value))
+        logged = {name: found for name, found in (("loss", value), ("ms", ms)) if found is not None}
+        if logged:
+            self.runner.run(self._log(self.cluster.jobs[key].run, logged))
         self.cluster.end(key, Phase.SUCCEEDED)
 
     @precondition(lambda self: self.cluster.active())
@@ -172,6 +178,19 @@ class Engine(RuleBasedStateMachine):
             assert best["objectives"]["loss"] == min(values)
 
     @invariant()
+    def what_succeeded_keeps_its_constraints(self) -> None:
+        """And what is beyond one says so, with the amount."""
+        if not hasattr(self, "cluster") or not self.cluster.spec.constraints:
+            return
+        for run in self._runs():
+            outcome, result = run.tags[records.OUTCOME], json.loads(run.tags.get(records.RESULT) or "{}")
+            ms = run.metrics["ms"].value if "ms" in run.metrics else None
+            if outcome == Outcome.SUCCEEDED:
+                assert ms == 10
+            if run.tags.get(records.REASON) == Reason.CONSTRAINT_VIOLATED:
+                assert (outcome, ms, result["violation"]) == (Outcome.INFEASIBLE, 30, 0.5)
+
+    @invariant()
     def the_end_is_the_end(self) -> None:
         """Within a generation, a finished sweep stays finished and launches nothing."""
         if self.finished is not None and self.finished[0] == self.cluster.generation:
@@ -196,7 +215,7 @@ class Engine(RuleBasedStateMachine):
                 self.runner.run(self.host.look())
                 for key, job in list(self.cluster.jobs.items()):
                     if not job.phase.ended:
-                        self.runner.run(self._log(job.run, 0.3))
+                        self.runner.run(self._log(job.run, {"loss": 0.3, "ms": 10.0}))
                         self.cluster.end(key, Phase.SUCCEEDED)
                 self.cluster.now += 20
                 if self._end() is not None:
@@ -212,10 +231,10 @@ class Engine(RuleBasedStateMachine):
         keys = sorted(key for key, job in self.cluster.jobs.items() if not job.phase.ended)
         return keys[pick % len(keys)]
 
-    async def _log(self, run: str, value: float) -> None:
+    async def _log(self, run: str, metrics: dict[str, float]) -> None:
         if run in self.cluster.store.runs:
             fail, self.cluster.store.fail = self.cluster.store.fail, lambda *_: None
-            await self.cluster.store.log(run, metrics={"loss": value})
+            await self.cluster.store.log(run, metrics=metrics)
             self.cluster.store.fail = fail
 
     def _newest_attempt(self, run: str) -> int:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from hypersweep.core.reading import Reading
 from hypersweep.core.snapshot import Ending
 from hypersweep.core.spec import Objective
 from hypersweep.core.trial import Outcome, Result, Trial
@@ -15,7 +16,7 @@ from hypersweep.tracking.base import RUNNING, Run, Store
 from hypersweep.tracking.ledger import Identity, Ledger, Owner
 
 NOW = 1_000_000.0
-LOSS = Objective.model_validate({"metric": "loss", "goal": "Minimize"})
+LOSS = Reading(objectives=(Objective.model_validate({"metric": "loss", "goal": "Minimize"}),))
 ME = Owner(operator="op", sweep="uid")
 TRIALS = 3
 FAILING = 1  # the index that fails until it is retried

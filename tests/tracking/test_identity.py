@@ -48,6 +48,7 @@ SAME = [
     ("conditions' values in another order", "parameters.3.when.0.values", ["adam", "sgd"]),
     ("parameters in another order", "parameters", DOCUMENT["parameters"][::-1]),
     ("an empty list of constraints", "parameterConstraints", []),
+    ("no outcome constraints spelled out", "constraints", []),
     ("another budget", "trials.max", 99),
     ("another image", "job.template", {"spec": {}}),
     ("another experiment", "tracking.experiment", "other"),
@@ -58,6 +59,7 @@ OTHER = [
     ("another goal", "objectives.0.goal", "Maximize"),
     ("another reduction", "objectives.0.reduction", "Best"),
     ("another bound", "parameters.0.max", 2),
+    ("an outcome constraint", "constraints", [{"metric": "latency_ms", "max": 20}]),
     ("another scale", "parameters.0.scale", "Log"),
     ("another step", "parameters.1.step", 2),
     ("another name", "parameters.0.name", "rate"),
@@ -87,6 +89,12 @@ def test_the_order_and_the_messages_of_constraints_have_no_meaning() -> None:
     items = [{"expression": "layers < 8"}, {"expression": "lr < 0.5", "message": "diverges"}]
     again = [{"expression": "lr < 0.5"}, items[0]]
     assert search_hash(changed("parameterConstraints", items)) == search_hash(changed("parameterConstraints", again))
+
+
+def test_the_order_of_outcome_constraints_has_no_meaning() -> None:
+    """They are kept by their metric."""
+    constraints = [{"metric": "a", "max": 1}, {"metric": "b", "min": 2}]
+    assert search_hash(changed("constraints", constraints)) == search_hash(changed("constraints", constraints[::-1]))
 
 
 def test_the_hash_never_changes() -> None:

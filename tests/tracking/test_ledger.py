@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
+from hypersweep.core.reading import Reading
 from hypersweep.core.snapshot import Ending
-from hypersweep.core.spec import Objective
+from hypersweep.core.spec import Constraint, Objective
 from hypersweep.core.trial import Outcome, Result, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FAILED, FINISHED, KILLED, RUNNING, Run
@@ -20,7 +21,7 @@ from tests.fakes.store import FakeStore
 
 NOW = 1_000_000.0
 IDENTITY = Identity(sweep="team/digits", search="0123456789ab", experiment="digits")
-LOSS = Objective.model_validate({"metric": "loss", "goal": "Minimize"})
+LOSS = Reading(objectives=(Objective.model_validate({"metric": "loss", "goal": "Minimize"}),))
 ME = Owner(operator="op", sweep="uid")
 DONE = Ending(reason="MaxTrials", message="all trials are done", complete=True)
 
@@ -366,10 +367,46 @@ async def test_the_objective_is_measured_as_its_reduction_says(
         await store.log(trial.run, metrics={"loss": loss, "lr": 0.1}, step=step)
     objective = Objective.model_validate({"metric": "loss", "goal": "Minimize", **reduction})
     before = len(store.requests)
-    found = await ledger.measure(trial, objective)
+    found = await ledger.measure(trial, Reading(objectives=(objective,)))
     assert found.value == pytest.approx(value)
     assert found.logged == ("loss", "lr")
     assert store.requests[before:] == requests
+
+
+CONSTRAINED = replace(LOSS, constraints=(Constraint(metric="ms", max=20),))
+
+
+async def test_a_constraint_is_measured_with_the_objective_at_one_step(store: FakeStore, ledger: Ledger) -> None:
+    """Where both were logged last; one request while the run's newest points tell, else a curve of each."""
+    trial = await plan(ledger)
+    for step in range(3):
+        await store.log(trial.run, metrics={"loss": 1.0 - step / 10, "ms": 20.0 + step}, step=step)
+    before = len(store.requests)
+    found = await ledger.measure(trial, CONSTRAINED)
+    assert (found.value, found.constrained) == (0.8, {"ms": 22.0})
+    assert store.requests[before:] == ["run"]
+    await store.log(trial.run, metrics={"loss": 0.1}, step=3)
+    found = await ledger.measure(trial, CONSTRAINED)
+    assert (found.value, found.constrained) == (0.8, {"ms": 22.0})
+    assert store.requests[before + 1 :] == ["log", "run", "curve", "curve"]
+
+
+async def test_a_constraint_whose_metric_is_missing_leaves_no_value(store: FakeStore, ledger: Ledger) -> None:
+    """The objective alone is no result."""
+    trial = await plan(ledger)
+    await store.log(trial.run, metrics={"loss": 0.5})
+    found = await ledger.measure(trial, CONSTRAINED)
+    assert (found.value, found.missing, found.logged) == (None, "ms", ("loss",))
+
+
+@pytest.mark.parametrize("violation", [0.25, math.inf])
+async def test_a_violation_reads_back(store: FakeStore, ledger: Ledger, violation: float) -> None:
+    """After a restart the search is led by the same amounts."""
+    trial = await plan(ledger)
+    result = Result(outcome=Outcome.INFEASIBLE, value=0.5, violation=violation, reason="ConstraintViolated", ended=NOW)
+    committed = await ledger.commit(trial, result)
+    [found] = await (await reopened(store)).history()
+    assert (found.value, found.violation) == (committed.value, committed.violation) == (0.5, violation)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
@@ -388,7 +425,9 @@ async def test_a_missing_objective_has_no_value_but_names(store: FakeStore, ledg
     """What was logged instead is what its owner must see."""
     trial = await plan(ledger)
     await store.log(trial.run, metrics={"val_loss": 0.5, "acc": 0.9})
-    found = await ledger.measure(trial, LOSS.model_copy(update={"reduction": reduction}))
+    found = await ledger.measure(
+        trial, Reading(objectives=(LOSS.objectives[0].model_copy(update={"reduction": reduction}),))
+    )
     assert (found.value, found.logged) == (None, ("acc", "val_loss"))
 
 

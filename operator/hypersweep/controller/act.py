@@ -14,6 +14,7 @@ from hypersweep.controller.world import TrackingTarget, World
 from hypersweep.core.environment import trial_seed
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused
 from hypersweep.core.names import template_hash
+from hypersweep.core.reading import Reading
 from hypersweep.core.snapshot import Action, Commit, Fault, Launch, Measure, Plan, Reopen, Retry
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.strategies import suggest
@@ -48,7 +49,7 @@ class Actor:
                 self.book.measured.pop(index, None)
                 self.book.put(trial)
             case Measure(index=index):
-                self.book.measured[index] = await self.ledger.measure(self.book.open[index], self.spec.objectives[0])
+                self.book.measured[index] = await self.ledger.measure(self.book.open[index], Reading.of(self.spec))
             case Commit(index=index, result=result):
                 trial = await self.ledger.commit(self.book.open[index], result)
                 self.book.end(trial)

@@ -21,7 +21,15 @@ from hypersweep.core.status_schema import SweepStatus
 
 Schema = dict[str, Any]
 
-_FROZEN = ("objectives", "parameters", "parameterConstraints", "strategy", "initialTrials", "tracking")
+_FROZEN = (
+    "objectives",
+    "constraints",
+    "parameters",
+    "parameterConstraints",
+    "strategy",
+    "initialTrials",
+    "tracking",
+)
 _EDITABLE_WHILE_SUSPENDED = ("job", "trainer")
 _COPIED = (
     "type",

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 from hypersweep.core import endings
 from hypersweep.core.exits import ADVICE
+from hypersweep.core.feasibility import breaches, violation
 from hypersweep.core.objective import missing_message
+from hypersweep.core.reading import apart_message
 from hypersweep.core.snapshot import (
     Action,
     Commit,
@@ -28,7 +30,7 @@ from hypersweep.core.snapshot import (
     Snapshot,
 )
 from hypersweep.core.spec import SweepSpec, seconds
-from hypersweep.core.trial import Attempt, Outcome, Phase, Reason, Result, Trial
+from hypersweep.core.trial import Attempt, Measurement, Outcome, Phase, Reason, Result, Trial
 
 RESYNC = 60.0  # seconds: look again at the latest
 OBJECTIVE_GRACE = 30.0  # seconds that a metric may arrive after its trainer's end
@@ -105,12 +107,32 @@ def _after_success(view: OpenTrial, attempt: Attempt, spec: SweepSpec, now: floa
         late = now - (attempt.ended or now)
         if late < OBJECTIVE_GRACE:
             return Step(Measure(index=view.trial.index), slot=False, wait=OBJECTIVE_GRACE - late)
-        message = missing_message(spec.objectives[0].metric, measured.logged, elsewhere=measured.elsewhere)
-        return _commit(view, Outcome.FAILED, Reason.OBJECTIVE_MISSING, message, now)
-    if not math.isfinite(measured.value):
-        message = f"the objective is {measured.value}"
-        return _commit(view, Outcome.INFEASIBLE, Reason.NON_FINITE, message, now, value=measured.value)
-    return _commit(view, Outcome.SUCCEEDED, "", "", now, value=measured.value)
+        return _commit(view, Outcome.FAILED, Reason.OBJECTIVE_MISSING, _unread(measured, spec), now)
+    return _judged(view, measured, spec, now)
+
+
+def _unread(measured: Measurement, spec: SweepSpec) -> str:
+    """Why there is no result, though the attempt succeeded."""
+    objectives = [objective.metric for objective in spec.objectives]
+    if not measured.missing and measured.logged and objectives[0] in measured.logged:
+        return apart_message(spec)
+    missing = measured.missing or objectives[0]
+    role = "objective" if missing in objectives else "constraint's metric"
+    return missing_message(missing, measured.logged, elsewhere=measured.elsewhere, role=role)
+
+
+def _judged(view: OpenTrial, measured: Measurement, spec: SweepSpec, now: float) -> Step:
+    """What was measured wins only if it is finite, and within the constraints."""
+    beyond = violation(spec.constraints, measured.constrained)
+    if not all(map(math.isfinite, measured.values)):
+        named = [f"{o.metric} is {value}" for o, value in zip(spec.objectives, measured.values, strict=True)]
+        message = f"the objective {', '.join(named)}"
+        return _commit(view, Outcome.INFEASIBLE, Reason.NON_FINITE, message, now, measured=measured, violation=beyond)
+    if beyond > 0:
+        message = "; ".join(breaches(spec.constraints, measured.constrained))
+        reason = Reason.CONSTRAINT_VIOLATED
+        return _commit(view, Outcome.INFEASIBLE, reason, message, now, measured=measured, violation=beyond)
+    return _commit(view, Outcome.SUCCEEDED, "", "", now, measured=measured)
 
 
 def _after_failure(view: OpenTrial, attempt: Attempt, spec: SweepSpec, end: Ending | None, now: float) -> Step:
@@ -172,12 +194,28 @@ def _explained(attempt: Attempt) -> str:
 
 
 def _commit(
-    view: OpenTrial, outcome: Outcome, reason: str, message: str, now: float, *, value: float | None = None
+    view: OpenTrial,
+    outcome: Outcome,
+    reason: str,
+    message: str,
+    now: float,
+    *,
+    measured: Measurement | None = None,
+    violation: float = 0.0,
 ) -> Step:
     attempt = view.attempt
     ended = (attempt.ended if attempt else None) or now
     where = attempt.where if attempt else ""
-    result = Result(outcome=outcome, value=value, reason=str(reason), message=message, where=where, ended=ended)
+    result = Result(
+        outcome=outcome,
+        value=measured.value if measured else None,
+        values=measured.values if measured else (),
+        violation=violation,
+        reason=str(reason),
+        message=message,
+        where=where,
+        ended=ended,
+    )
     return Step(Commit(index=view.trial.index, result=result), slot=False)
 
 

@@ -125,4 +125,5 @@ def _with_or_without_result(snapshot: Snapshot, reason: str, message: str, *, st
     """A sweep that ran its course is complete if any trial has a result; with none there is nothing to be glad of."""
     if snapshot.tally.best is not None or snapshot.open:
         return Ending(reason=reason, message=message, complete=snapshot.tally.best is not None, stops=stops)
-    return Ending(reason="NoResult", message=f"{message}, and none has a finite result", complete=False, stops=stops)
+    wanted = "finite result" + (" that meets the constraints" if snapshot.spec.constraints else "")
+    return Ending(reason="NoResult", message=f"{message}, and none has a {wanted}", complete=False, stops=stops)

@@ -39,9 +39,13 @@ def nearest(name: str, logged: Sequence[str]) -> list[str]:
     return sorted(set(logged), key=distance)
 
 
-def missing_message(metric: str, logged: Sequence[str], *, elsewhere: Sequence[str] = ()) -> str:
-    """What to tell the owner of a trial that ended without its objective. `elsewhere`: other runs that the trial made."""
-    missing = f'the trial never logged the objective "{metric}"'
+def missing_message(
+    metric: str, logged: Sequence[str], *, elsewhere: Sequence[str] = (), role: str = "objective"
+) -> str:
+    """What to tell the owner of a trial that ended without its objective (or what `role` names). `elsewhere`: other runs
+    that the trial made.
+    """
+    missing = f'the trial never logged the {role} "{metric}"'
     if logged:
         missing += f"; it logged {_listed(nearest(metric, logged))}"
     else:
@@ -49,7 +53,7 @@ def missing_message(metric: str, logged: Sequence[str], *, elsewhere: Sequence[s
     if elsewhere:
         return (
             f"{missing}. It made other runs, {_listed(elsewhere)}: only the first mlflow.start_run() of a process joins the "
-            f"trial's run, so log the objective there, or give the logger {_RUN_ID}"
+            f"trial's run, so log the {role} there, or give the logger {_RUN_ID}"
         )
     if not logged:
         missing += f" A logger with runs of its own, such as Lightning's MLFlowLogger, needs {_RUN_ID}"

@@ -16,7 +16,17 @@ from typing import Any
 from pydantic import BaseModel
 
 from hypersweep.core.errors import Problem
-from hypersweep.core.spec import LARGEST_INTEGER, Model, Objective, Parameter, StopWhen, SweepSpec, Trials, seconds
+from hypersweep.core.spec import (
+    LARGEST_INTEGER,
+    Constraint,
+    Model,
+    Objective,
+    Parameter,
+    StopWhen,
+    SweepSpec,
+    Trials,
+    seconds,
+)
 
 _RANGED = ("Float", "Integer")
 
@@ -285,9 +295,25 @@ _OBJECTIVE = (
     ),
 )
 
+_CONSTRAINT = (
+    Rule(
+        cel="has(self.min) || has(self.max)",
+        reason="FieldValueRequired",
+        message="found neither `min` nor `max` for {metric}; give one of them, or both",
+        holds=lambda c: c.min is not None or c.max is not None,
+    ),
+    Rule(
+        field="min",
+        cel="!has(self.min) || !has(self.max) || self.min <= self.max",
+        message="`min` is {min}, `max` is {max}; `min` may be at most `max`",
+        holds=lambda c: c.min is None or c.max is None or c.min <= c.max,
+    ),
+)
+
 RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     Parameter: _PARAMETER,
     Objective: _OBJECTIVE,
+    Constraint: _CONSTRAINT,
     SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     StopWhen: (_positive("duration", "duration"),),

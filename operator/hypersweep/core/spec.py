@@ -78,6 +78,14 @@ class Objective(Model):
     )
 
 
+class Constraint(Model):
+    """A bound that a trial's result must keep."""
+
+    metric: Text = Field(description="Name of the MLflow metric that a trial logs; may be an objective's.")
+    min: Number | None = Field(None, description="Smallest value allowed, inclusive.")
+    max: Number | None = Field(None, description="Largest value allowed, inclusive.")
+
+
 class When(Model):
     """A condition on a parent parameter."""
 
@@ -269,7 +277,6 @@ class SweepSpec(Model):
     """What to search, how a trial runs, and how long to go on."""
 
     reserved = {
-        "constraints": "array",
         "warmStart": "array",
         "earlyStopping": "object",
     }
@@ -278,6 +285,12 @@ class SweepSpec(Model):
         min_length=1,
         max_length=1,
         description="What is optimized: exactly one objective for now. Frozen once created.",
+        json_schema_extra={**MAP_BY_METRIC},
+    )
+    constraints: Annotated[list[Constraint], Field(max_length=8)] = Field(
+        [],
+        description="Bounds on other metrics of a trial, read where the objective is. A trial beyond one is infeasible: "
+        "it guides the search and never wins. Frozen once created.",
         json_schema_extra={**MAP_BY_METRIC},
     )
     parameters: list[Parameter] = Field(

@@ -39,7 +39,9 @@ class Counts(Part):
     succeeded: int = Field(0, description="Ended with a value of the objective.")
     failed: int = Field(0, description="Ended without one, all attempts used up.")
     stopped: int = Field(0, description="Ended early on purpose.")
-    infeasible: int = Field(0, description="Impossible as assigned: out of memory, or a value that is not finite.")
+    infeasible: int = Field(
+        0, description="Impossible as assigned: out of memory, a value that is not finite, a constraint violated."
+    )
     resumed: int = Field(0, description="Had ended before this object existed; taken over from the ledger.")
 
 

@@ -53,6 +53,7 @@ class Reason(StrEnum):
     STARTING = "Starting"
     # trials
     OBJECTIVE_MISSING = "ObjectiveMissing"
+    CONSTRAINT_VIOLATED = "ConstraintViolated"  # of the spec's `constraints`: measured, and beyond its bound
     LAUNCH_REFUSED = "LaunchRefused"
     LAUNCH_DELAYED = "LaunchDelayed"  # the API server said: not now
     NAME_CONFLICT = "NameConflict"  # a Job that is not ours has the name
@@ -77,18 +78,32 @@ class Attempt:
     waiting_since: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Measurement:
-    """What the ledger says of a finished attempt's objective. `value` is None: the metric was never logged."""
+class _Valued:
+    """Has `value`, and `values` of all objectives, of which it is the first: whoever has one objective sets `value` alone."""
 
     value: float | None
+    values: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        values = () if self.value is None else (self.value, *self.values[1:])
+        object.__setattr__(self, "values", values)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement(_Valued):
+    """What the ledger says of a finished attempt's objectives and constraints. `value` is None: one cannot be read."""
+
+    value: float | None
+    values: tuple[float, ...] = ()
+    constrained: Mapping[str, float] = field(default_factory=dict)  # metric of a constraint -> what was read
+    missing: str = ""  # with no value: the first metric that was never logged; empty: they share no step
     logged: tuple[str, ...] = ()  # names of the metrics that were
     elsewhere: tuple[str, ...] = ()  # with no value: other runs that the trial made, by name
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Trial:
+class Trial(_Valued):
     """One assignment and what has become of it."""
 
     index: int
@@ -99,7 +114,9 @@ class Trial:
     charged: int = 0  # attempts used up: crashes, not disruptions
     retry: str = ""  # the retry token under which it was planned
     outcome: Outcome = Outcome.OPEN
-    value: float | None = None  # frozen objective; None unless it was measured
+    value: float | None = None  # frozen objective (the first of several); None unless it was measured
+    values: tuple[float, ...] = ()  # of all objectives, in the spec's order
+    violation: float = 0.0  # how far beyond the outcome constraints; 0: they are met, or were not measured
     reason: str = ""
     message: str = ""
     where: str = ""
@@ -108,11 +125,13 @@ class Trial:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Result:
+class Result(_Valued):
     """What commit writes: the end of a trial."""
 
     outcome: Outcome
     value: float | None = None
+    values: tuple[float, ...] = ()
+    violation: float = 0.0
     reason: str = ""
     message: str = ""
     where: str = ""  # example pod or log

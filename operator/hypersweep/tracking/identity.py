@@ -13,7 +13,7 @@ from typing import Any
 from hypersweep.core.spec import SweepSpec
 
 HEARTBEAT_LASTS = 180.0  # seconds after which an owner that shows no heartbeat is taken for gone
-FROZEN = {"objectives", "parameters", "parameter_constraints", "strategy", "initial_trials"}
+FROZEN = {"objectives", "constraints", "parameters", "parameter_constraints", "strategy", "initial_trials"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,14 +70,16 @@ def search_hash(spec: SweepSpec) -> str:
     """12 hexadecimal digits of what the sweep searches.
 
     Equal for documents that mean the same: 1 or 1.0, defaults spelled out or left out, parameters or constraints in
-    another order. Fields that are added later change nothing while unset; those whose default may change one day are
-    always spelled out.
+    another order (but not objectives: the first is the one that is shown). Fields that are added later change nothing
+    while unset; those whose default may change one day are always spelled out.
     """
     frozen = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=FROZEN)
     frozen["objectives"] = [{"reduction": "Last", **objective} for objective in frozen["objectives"]]
     frozen["parameters"] = sorted((_parameter(p) for p in frozen["parameters"]), key=lambda p: str(p["name"]))
     if constraints := frozen.pop("parameterConstraints", None):
         frozen["parameterConstraints"] = sorted(c["expression"].strip() for c in constraints)
+    if "constraints" in frozen:
+        frozen["constraints"] = sorted(frozen["constraints"], key=lambda c: str(c["metric"]))
     frozen["strategy"] = {**frozen.get("strategy", {}), "name": spec.strategy.name, "seed": spec.strategy.seed}
     text = json.dumps(_plain(frozen), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -13,9 +13,8 @@ from dataclasses import replace
 
 from hypersweep.core.environment import MADE_BY, text
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
-from hypersweep.core.objective import reduce
+from hypersweep.core.reading import Reading, read
 from hypersweep.core.snapshot import Ending
-from hypersweep.core.spec import Objective
 from hypersweep.core.trial import Assignment, Measurement, Outcome, Result, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FAILED, FINISHED, KILLED, PARAM_LIMIT, RUNNING, Run, Store
@@ -140,17 +139,25 @@ class Ledger:
         """The trial as its run has it now. TrackingNotFound when the run was deleted."""
         return self._remember(self._trial(await self._run(trial.run)))
 
-    async def measure(self, trial: Trial, objective: Objective) -> Measurement:
-        """What the trial's run says of the objective now. TrackingNotFound when the run was deleted."""
+    async def measure(self, trial: Trial, reading: Reading) -> Measurement:
+        """What the trial's run says of objectives and constraints now. TrackingNotFound when the run was deleted."""
         run = await self._run(trial.run)
         self._read[run.id] = run
         metrics = {name: point.value for name, point in run.metrics.items()}
-        value = metrics.get(objective.metric)
-        if value is not None and objective.reduction != "Last":
-            curve = await self.store.curve(run.id, objective.metric)
-            value = reduce([(point.step, point.value) for point in curve], objective)
-        elsewhere = await self._elsewhere(run, objective.metric) if value is None else ()
-        return Measurement(value=value, logged=tuple(sorted(metrics)), elsewhere=elsewhere, metrics=metrics)
+        logged = tuple(sorted(metrics))
+        missing = next((name for name in reading.metrics if name not in metrics), None)
+        if missing is not None:
+            elsewhere = await self._elsewhere(run, missing)
+            return Measurement(value=None, missing=missing, logged=logged, elsewhere=elsewhere, metrics=metrics)
+        found = await self._found(run, reading)
+        values = tuple(found[o.metric] for o in reading.objectives) if found else ()
+        return Measurement(
+            value=values[0] if values else None,
+            values=values,
+            constrained={c.metric: found[c.metric] for c in reading.constraints} if found else {},
+            logged=logged,
+            metrics=metrics,
+        )
 
     # ---- writing trials ----------------------------------------------------------------------------------------------
 
@@ -212,6 +219,8 @@ class Ledger:
             there,
             outcome=result.outcome,
             value=result.value,
+            values=result.values,
+            violation=result.violation,
             reason=result.reason,
             where=result.where,
             ended=result.ended,
@@ -243,6 +252,16 @@ class Ledger:
         if found.deleted:
             raise TrackingNotFound(f"run {run} was deleted")
         return found
+
+    async def _found(self, run: Run, reading: Reading) -> Mapping[str, float] | None:
+        """The value of each metric, all of which the run has; curves are fetched only where the newest points don't tell."""
+        newest = {name: run.metrics[name] for name in reading.metrics}
+        if reading.is_last and len({point.step for point in newest.values()}) == 1:
+            return {name: point.value for name, point in newest.items()}
+        curves = {
+            name: [(point.step, point.value) for point in await self.store.curve(run.id, name)] for name in newest
+        }
+        return read(curves, reading) if all(curves.values()) else None  # None is asked again, for a while
 
     async def _elsewhere(self, run: Run, metric: str) -> tuple[str, ...]:
         """Names of other runs of the experiment that the trial of `run` made itself, and which of them hold the metric."""

@@ -76,7 +76,11 @@ def reopened_tags(*, attempt: int, retry: str) -> dict[str, str]:
 
 def committed_tags(result: Result) -> dict[str, str]:
     """The end of a trial: written in one request, after everything else."""
-    said = {"value": _number_out(result.value), "ended": result.ended}
+    said: dict[str, Any] = {"value": _number_out(result.value), "ended": result.ended}
+    if len(result.values) > 1:
+        said["values"] = [_number_out(value) for value in result.values]
+    if result.violation:
+        said["violation"] = _number_out(result.violation)
     return {
         RESULT: json.dumps(said, allow_nan=False),
         REASON: result.reason,
@@ -91,7 +95,7 @@ def trial_of(run: Run) -> Trial:
     tags = run.tags
     try:
         outcome = Outcome(tags[OUTCOME])
-        value, ended = (None, None) if outcome is Outcome.OPEN else _result(tags[RESULT])
+        ended = {} if outcome is Outcome.OPEN else _result(tags[RESULT])
         return Trial(
             index=_index(tags[TRIAL]),
             run=run.id,
@@ -101,11 +105,10 @@ def trial_of(run: Run) -> Trial:
             charged=int(tags[CHARGED]),
             retry=tags.get(RETRY, ""),
             outcome=outcome,
-            value=value,
+            **ended,
             reason=tags.get(REASON, ""),
             message=tags.get(MESSAGE, ""),
             where=tags.get(WHERE, ""),
-            ended=ended,
             progress=max((m.timestamp for m in run.metrics.values()), default=None),
         )
     except KeyError as error:
@@ -178,10 +181,16 @@ def _assignment(text: str) -> Mapping[str, str | float | int | bool]:
     return parameters
 
 
-def _result(text: str) -> tuple[float | None, float | None]:
+def _result(text: str) -> dict[str, Any]:
+    """What `committed_tags` said of a trial's end, by the names of Trial's fields."""
     said: dict[str, Any] = json.loads(text)
     ended = said.get("ended")
-    return _number_in(said.get("value")), None if ended is None else float(ended)
+    return {
+        "value": _number_in(said.get("value")),
+        "values": tuple(_number_in(value) for value in said.get("values", ())),
+        "violation": _number_in(said.get("violation")) or 0.0,
+        "ended": None if ended is None else float(ended),
+    }
 
 
 def _number_out(value: float | None) -> float | str | None:

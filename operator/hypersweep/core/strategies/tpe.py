@@ -27,7 +27,7 @@ from hypersweep.core.strategies.points import tried
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Outcome, Trial, Value
 
-STARTUP = 10  # ended trials, one of them measured, before the estimator is asked; until then, Random
+STARTUP = 10  # ended trials, one of which tells good from bad, before the estimator is asked; until then, Random
 CANDIDATES = (24, 12, 6, 3, 1, 1)  # TPE takes the best of so many; if that was tried already, it is asked less greedily
 STEPS = 1000  # more steps than that are as good as a continuum
 
@@ -37,7 +37,7 @@ def suggest(question: Question) -> Assignment | None:
     space, history, pending = question.space, question.history, question.pending
     seed, trial = question.seed, question.trial
     seen = tried(space, (*history, *pending))
-    if len(history) >= STARTUP and any(map(_measured, history)):
+    if len(history) >= STARTUP and any(_measured(t) or 0 < t.violation < math.inf for t in history):
         distributions = {d.name: _distribution(d.domain) for d in space.dimensions}
         trials = [_frozen(t, space, distributions) for t in sorted((*history, *pending), key=lambda t: t.index)]
         study = load_study(study_name="", storage=_Given(trials, goal=question.goal, trial=trial), pruner=NopPruner())
@@ -56,7 +56,9 @@ def _measured(trial: Trial) -> bool:
 
 
 def _frozen(trial: Trial, space: Space, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
-    """The trial in Optuna's words. What ended without a value is PRUNED: TPE ranks it last (FAIL, it ignores)."""
+    """The trial in Optuna's words. What ended without a value is PRUNED: TPE ranks it last (FAIL, it ignores); what
+    violates a constraint comes after that.
+    """
     params = {
         d.name: _coordinate(d.domain, trial.parameters[d.name]) for d in space.dimensions if d.name in trial.parameters
     }
@@ -65,6 +67,8 @@ def _frozen(trial: Trial, space: Space, distributions: Mapping[str, BaseDistribu
     frozen.distributions = {name: distributions[name] for name in params}
     if trial.outcome is not Outcome.OPEN:
         frozen.state = TrialState.PRUNED
+    if trial.violation > 0:
+        frozen.set_constraint("constraints", trial.violation)  # TPE ranks it after all feasible ones, the nearest first
     if _measured(trial) and trial.value is not None:
         if trial.outcome is Outcome.SUCCEEDED:
             frozen.state, frozen.value = TrialState.COMPLETE, trial.value
