@@ -11,6 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from hypersweep_trainer import lr_command
 from hypersweep_trainer.exits import ExitCode, TrainerError, exit_code, message_path, termination_message
 from hypersweep_trainer.options import read_job
 from hypersweep_trainer.startup import Interruption, prepare
@@ -27,11 +28,14 @@ def main(argv: Sequence[str]) -> ExitCode:
     log.setLevel(logging.INFO)
     tracker = Tracker()
     try:
-        job = read_job(argv, os.environ)
-        tracker = open_tracker(job.settings, os.environ)
-        from hypersweep_trainer.train import train  # torch takes seconds: not before the settings are known to be right
+        if lr_command.asked_for(argv, os.environ):
+            lr_command.range_test(argv, os.environ)
+        else:
+            job = read_job(argv, os.environ)
+            tracker = open_tracker(job.settings, os.environ)
+            from hypersweep_trainer.train import train  # torch takes seconds: not before the settings are right
 
-        train(job, tracker=tracker, interruption=interruption)
+            train(job, tracker=tracker, interruption=interruption)
     except Exception as error:  # noqa: BLE001  # each has an exit code, and a defect shows its traceback
         code = report(error, tracker)
     else:

@@ -31,6 +31,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "HYPERSWEEP_SEED": "the default of `seed`",
     "HYPERSWEEP_BUDGET": "epochs to train in all, instead of `epochs`; more than a checkpoint has: goes on from there",
     "HYPERSWEEP_CHECKPOINT_DIR": "directory of this trial's checkpoints; without it there are none",
+    "HYPERSWEEP_RANGE_TEST": 'JSON object {"min": …, "max": …}: do the learning-rate range test between, do not train',
     "HYPERSWEEP_TERMINATION_LOG": "file for the termination message, instead of /dev/termination-log",
     "MLFLOW_TRACKING_URI": "where metrics go; without it they are only printed",
     "MLFLOW_RUN_ID": "a prepared run to log to, left open at the end; without it the trainer starts and ends its own",
