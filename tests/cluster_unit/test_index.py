@@ -10,7 +10,7 @@ import pytest
 
 from hypersweep.cluster import index as index_module
 from hypersweep.cluster.index import Explanation, JobIndex
-from hypersweep.cluster.records import JobRecord, PodRecord, job_record, pod_record
+from hypersweep.cluster.records import Condition, JobRecord, PodRecord, job_record, pod_record
 from hypersweep.core.trial import Attempt, Phase, Reason
 
 RECORDED = Path(__file__).parent / "recorded"
@@ -101,6 +101,37 @@ def test_a_pod_that_is_gone_is_remembered_as_last_seen(known):
     known.tell(ended, None)
     known.tell(job(), replace(job(), failed=job("crashed").failed))
     assert (known.only.reason, known.only.exit_code) == ("Crashed", 1)
+
+
+def test_pods_that_others_replaced_are_counted_for_the_time_in_which_they_held_a_node(known):
+    """Three pods of one Job: one vanished long ago, one just now, one at work."""
+    known.tell(None, job())
+    for i in range(3):
+        since = Condition(reason="", message="", since=CREATED + 100 * i)
+        named = {"uid": f"{i}-of-three", "name": f"pod-{i}", "created": CREATED + 100 * i, "requests": (("cpu", 4.0),)}
+        found = pod(scheduled=since, **named)
+        known.tell(None, found)
+        known.now = CREATED + 100 * i + 60
+        if i < 2:
+            known.tell(found, None)
+    assert [(u.id, u.amounts, u.since - CREATED, u.until and u.until - CREATED) for u in known.only.usage] == [
+        ("0", (("cpu", 4.0),), 0, 60),
+        ("1", (("cpu", 4.0),), 100, 160),
+        ("2", (("cpu", 4.0),), 200, None),
+    ]
+
+
+def test_a_pod_counts_until_its_last_container_ended_and_not_before_it_has_a_node(known):
+    """Whatever the Job says later; a pod that waits for a node holds nothing."""
+    known.tell(None, job())
+    waiting = pod("unschedulable", job=pod().job, uid="w", requests=(("cpu", 1.0),))
+    known.tell(None, waiting)
+    assert known.only.usage == ()
+    known.tell(waiting, None)
+    ended = pod("crashed", job=pod().job, requests=(("cpu", 1.0),))
+    known.tell(None, ended)
+    (used,) = known.only.usage
+    assert (used.since, used.until) == (ended.scheduled.since, ended.containers[0].ended)
 
 
 def test_a_deadline_spent_on_waiting_is_told_though_the_pod_is_gone(known):

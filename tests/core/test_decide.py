@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from hypersweep.core.decide import CONFLICT_GRACE, NEVER_STARTS, OBJECTIVE_GRACE, decide
+from hypersweep.core.resources import Usage
 from hypersweep.core.snapshot import (
     Action,
     Commit,
@@ -25,6 +26,14 @@ from tests.core.builders import NOW, ended, look, make_attempt, make_spec, view
 F, S, P, Q = Phase.FAILED, Phase.SUCCEEDED, Phase.PENDING, Phase.QUEUED
 CONSTRAINED = make_spec(constraints=[{"metric": "ms", "max": 20}])
 DOWN = Health(tracking=Fault(reason="TrackingUnavailable", message="down", since=NOW - 5))
+
+GONE = Usage(id="gone", amounts=(("cpu", 4.0),), since=NOW - 3600, until=NOW - 2700)  # one core hour
+GOES_ON = Usage(id="on", amounts=(("cpu", 2.0),), since=NOW - 900)  # half of one
+
+
+def two_hours(resource: str = "cpu") -> SweepSpec:
+    """A sweep that may use two hours of a resource."""
+    return make_spec(stopWhen={"resourceHours": [{"resource": resource, "max": 2}]})
 
 
 def brief(actions: tuple[Action, ...]) -> list[str]:
@@ -238,6 +247,25 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
         look(view(1), view(2, None), spec=make_spec(stopWhen={"duration": "10m", "runningTrials": "Finish"})),
         ["commit 2 Stopped SweepEnded"],
     ),
+    "a pod that was replaced is accounted for at once": (look(view(0, usage=(GONE, GOES_ON)), view(1)), ["account 0"]),
+    "what the account holds already is not written again": (
+        look(view(0, usage=(GONE, GOES_ON), trial={"spent": {"gone": {"cpu": 1.0}}}), view(1)),
+        [],
+    ),
+    "a pod that has just ended waits for its Job to say so": (look(view(0, usage=(GONE,)), view(1)), []),
+    "a pod that is gone while its trial is queued is accounted for": (
+        look(view(0, Q, reason=Reason.QUEUED, usage=(GONE,)), view(1)),
+        ["account 0"],
+    ),
+    "with MLflow down nothing is accounted for": (look(view(0, usage=(GONE, GOES_ON)), view(1), health=DOWN), []),
+    "resource hours that are spent stop what runs": (
+        look(view(3, usage=(GOES_ON,)), history=(ended(0, 0.1, spent={"a": {"cpu": 1.5}}),), spec=two_hours()),
+        ["commit 3 Stopped SweepEnded"],
+    ),
+    "resource hours of another resource do not": (
+        look(view(3, usage=(GOES_ON,)), view(4), spec=two_hours("nvidia.com/gpu")),
+        [],
+    ),
     "without improvement running trials are stopped": (
         look(
             view(3),
@@ -388,6 +416,11 @@ ENDS: dict[str, tuple[Snapshot, str, bool]] = {
         "DurationExceeded",
         True,
     ),
+    "resource hours are spent": (
+        look(history=(ended(0, 0.3, spent={"a": {"cpu": 1.0}, "b": {"cpu": 1.0}}),), spec=two_hours()),
+        "ResourceHoursSpent",
+        True,
+    ),
     "no improvement": (
         look(
             history=(ended(0, 0.3), ended(1, 0.2), ended(2, 0.1)),
@@ -474,6 +507,28 @@ def test_looks_again_when_something_falls_due() -> None:
     """The next look is at the earliest deadline, here the retry of a crash."""
     decision = decide(look(view(0, F, reason=Reason.CRASHED, ended=NOW - 4), view(1)), NOW)
     assert decision.look_again == pytest.approx(6.0)
+
+
+def test_looks_again_when_a_resource_will_be_spent() -> None:
+    """Two cores, and half an hour of one core is left."""
+    history = (ended(0, 0.1, spent={"a": {"cpu": 1.495}}),)
+    decision = decide(look(view(1, usage=(GOES_ON,)), view(2), history=history, spec=two_hours()), NOW)
+    assert decision.look_again == pytest.approx(0.005 * 3600 / 2)
+
+
+def test_what_a_trial_used_is_part_of_its_end_and_of_its_next_attempt() -> None:
+    """The account of earlier attempts and the pods of this one, up to now."""
+    spent = {"gone": {"cpu": 1.0}, "on": {"cpu": 0.5}}
+    usage = {"usage": (GONE, GOES_ON)}
+    [commit] = decide(look(view(3, S, measured=0.5, **usage), spec=make_spec(trials={"max": 1})), NOW).actions
+    assert isinstance(commit, Commit)
+    assert commit.result.spent == spent
+    [retry] = decide(look(view(3, F, reason=Reason.CRASHED, **usage), spec=make_spec(trials={"max": 1})), NOW).actions
+    assert isinstance(retry, Retry)
+    assert retry.spent == spent
+    [remove] = decide(look(view(3, **usage), spec=make_spec(suspend=True)), NOW).actions
+    assert isinstance(remove, Remove)
+    assert remove.spent == spent
 
 
 def test_says_what_attempts_wait_for() -> None:

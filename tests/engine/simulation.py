@@ -5,6 +5,7 @@ loop is the real one; only Jobs are pretended. Everything here survives a crash 
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -13,6 +14,7 @@ from hypersweep.controller.host import Source
 from hypersweep.controller.loop import SweepLoop
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core.errors import LaunchDelayed, TrackingUnavailable
+from hypersweep.core.resources import Usage
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.status import Event
 from hypersweep.core.trial import Attempt, Phase, Trial
@@ -63,6 +65,8 @@ class SimulatedCluster:
         self.jobs: dict[tuple[int, int], Attempt] = {}
         self.seen: dict[tuple[int, int], Attempt] = {}  # what the operator's cache shows
         self.launched: list[tuple[int, int]] = []
+        self.hours: Counter[int] = Counter()  # of a core, that each trial's Jobs have had
+        self.cut: set[int] = set()  # trials of which a running Job was deleted
         self.events: list[Event] = []
         self.faults = Faults()
         self.store = FakeStore(clock=lambda: self.now)
@@ -89,6 +93,7 @@ class SimulatedCluster:
                 started=self.now,
                 run=trial.run,
                 where=f"pod-{key}",
+                usage=(Usage(id=f"pod{len(self.launched)}", amounts=(("cpu", 1.0),), since=self.now),),
             )
             self.launched.append(key)
         self.faults.strike("after", LaunchDelayed)
@@ -96,7 +101,7 @@ class SimulatedCluster:
 
     async def remove(self, attempt: Attempt) -> None:
         self.faults.strike("before", LaunchDelayed)
-        self.jobs.pop((attempt.trial, attempt.number), None)
+        self.delete((attempt.trial, attempt.number))
         self.faults.strike("after", LaunchDelayed)
         self.seen.pop((attempt.trial, attempt.number), None)
 
@@ -114,7 +119,19 @@ class SimulatedCluster:
 
     def end(self, key: tuple[int, int], phase: Phase, *, reason: str = "", message: str = "") -> None:
         """A Job ends."""
-        self.jobs[key] = replace(self.jobs[key], phase=phase, reason=reason, message=message, ended=self.now)
+        usage = replace(self.jobs[key].usage[0], until=self.now)
+        self.hours[key[0]] += usage.hours(self.now)["cpu"]
+        self.jobs[key] = replace(
+            self.jobs[key], phase=phase, reason=reason, message=message, ended=self.now, usage=(usage,)
+        )
+
+    def delete(self, key: tuple[int, int]) -> Attempt | None:
+        """A Job goes, whoever wants it."""
+        job = self.jobs.pop(key, None)
+        if job is not None and not job.phase.ended:
+            self.hours[key[0]] += job.usage[0].hours(self.now)["cpu"]
+            self.cut.add(key[0])
+        return job
 
     def edit(self, **trials: Any) -> None:
         """An edit of the object; fields of `trials`, or of the spec itself."""

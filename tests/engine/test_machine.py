@@ -109,7 +109,9 @@ class Engine(RuleBasedStateMachine):
     def vanish(self, pick: int) -> None:
         """Somebody deletes a Job. A crash that nobody has seen then never was."""
         keys = sorted(self.cluster.jobs)
-        gone = self.cluster.jobs.pop(keys[pick % len(keys)])
+        gone = self.cluster.delete(keys[pick % len(keys)])
+        assert gone is not None
+        self.cluster.cut.add(gone.trial)
         if gone.reason == Reason.CRASHED and self._newest_attempt(gone.run) == gone.number:
             self.crashes[gone.trial] -= 1
 
@@ -156,6 +158,18 @@ class Engine(RuleBasedStateMachine):
     def parameters_never_change(self) -> None:
         for run in self._runs():
             assert self.parameters.setdefault(run.id, run.tags[records.PARAMETERS]) == run.tags[records.PARAMETERS]
+
+    @invariant()
+    def what_was_used_is_in_the_ledger_once(self) -> None:
+        """Never more than was; and all of it, once a trial has ended whose Jobs came to their own end."""
+        running = {job.trial for job in self.cluster.jobs.values() if not job.phase.ended}
+        for run in self._runs():
+            trial, spent = int(run.tags[records.TRIAL]), json.loads(run.tags.get(records.RESOURCES, "{}"))
+            hours = sum(used["cpu"] for used in spent.values())
+            if trial not in running:
+                assert hours <= self.cluster.hours[trial] + 1e-6
+            if run.tags[records.OUTCOME] != Outcome.OPEN and trial not in running | self.cluster.cut:
+                assert math.isclose(hours, self.cluster.hours[trial], abs_tol=1e-6)
 
     @invariant()
     def counts_add_up(self) -> None:

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import time
 from contextlib import closing
 from pathlib import Path
 
@@ -75,6 +76,30 @@ def test_ctrl_c_stops_cleanly_and_the_same_command_continues(folder: Folder) -> 
     code, out = folder.run(*folder.arguments(then="hang", trials=2))
     assert code == 0, out
     assert folder.started() == ["0", "0", "1"]
+
+
+def test_resource_hours_end_a_sweep_and_ctrl_c_does_not_reset_them(folder: Folder) -> None:
+    """A process counts for one core by the clock; so does the part of it that ran before the interruption."""
+    arguments = folder.arguments(then="hang", trials=1)
+    code, manifest = folder.run(*folder.arguments("--export", then="hang", trials=1))
+    assert code == 0
+    limit = "  stopWhen:\n    resourceHours: [{resource: cpu, max: 0.001}]\n"
+    (folder.path / "sweep.yaml").write_text(manifest + limit)
+    arguments = ["run", "sweep.yaml", "--tracking-uri", folder.uri]
+    process = folder.start(*arguments)
+    eventually(folder.started, what="the trial started", seconds=60)
+    began = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=30)
+    ran = time.monotonic() - began
+    code, out = folder.run(*arguments)
+    assert code == 1, out
+    assert "ResourceHoursSpent" in out or "NoResult" in out
+    spans = [
+        line.split() for f in folder.path.glob("hypersweep-runs/*/*/*.used") for line in f.read_text().splitlines()
+    ]
+    assert len(spans) == 2
+    assert 3.6 <= sum(float(until) - float(since) for since, until in spans) < 3.6 + 10 + ran
 
 
 def test_after_a_kill_no_process_is_left_to_share_a_run(folder: Folder) -> None:

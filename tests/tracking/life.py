@@ -49,7 +49,7 @@ class Life:
         if trials[FAILING].outcome is Outcome.FAILED:
             trials[FAILING] = await self.conclude(ledger, await ledger.reopen(trials[FAILING], retry=RETRY))
         ending = Ending(reason="MaxTrials", message="done", complete=True)
-        await ledger.finish(ending=ending, best=trials[0], counts={Outcome.SUCCEEDED: TRIALS}, now=NOW + 99)
+        await ledger.finish(ending=ending, best=trials[0], counts={Outcome.SUCCEEDED: TRIALS}, spent={}, now=NOW + 99)
         await ledger.release(ME)
 
     def prefer(self) -> Mapping[int, str]:

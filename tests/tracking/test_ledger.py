@@ -130,8 +130,10 @@ async def test_a_heartbeat_on_a_deleted_parent_is_not_found(store: FakeStore, le
 async def test_a_finished_sweep_says_how_it_ended(store: FakeStore, ledger: Ledger) -> None:
     """In MLflow's pages: status, counts, the best trial and its value; a heartbeat afterwards opens it again."""
     best = await ledger.commit(await plan(ledger), succeeded(0.25))
-    await ledger.finish(ending=DONE, best=best, counts={Outcome.SUCCEEDED: 1, Outcome.FAILED: 2}, now=NOW + 9)
+    counts = {Outcome.SUCCEEDED: 1, Outcome.FAILED: 2}
+    await ledger.finish(ending=DONE, best=best, counts=counts, spent={"nvidia.com/gpu": 1.5}, now=NOW + 9)
     run = store.runs[ledger.parent.run]
+    assert run.metrics["resource_hours/nvidia.com/gpu"].value == 1.5
     assert (run.status, run.ended, run.metrics["best"].value) == (FINISHED, NOW + 9, 0.25)
     assert run.tags["hypersweep.reason"] == "MaxTrials"
     assert run.tags["hypersweep.best.run"] == best.run
@@ -142,9 +144,26 @@ async def test_a_finished_sweep_says_how_it_ended(store: FakeStore, ledger: Ledg
 
 async def test_a_failed_sweep_is_a_failed_run(store: FakeStore, ledger: Ledger) -> None:
     """Without a best trial there is no best metric."""
-    await ledger.finish(ending=replace(DONE, complete=False), best=None, counts={}, now=NOW)
+    await ledger.finish(ending=replace(DONE, complete=False), best=None, counts={}, spent={}, now=NOW)
     assert store.runs[ledger.parent.run].status == FAILED
     assert not store.runs[ledger.parent.run].metrics
+
+
+async def test_what_a_trial_has_used_outlives_its_attempts_its_end_and_a_new_chance(
+    store: FakeStore, ledger: Ledger
+) -> None:
+    """Each writes the whole account; a ledger read anew has it."""
+    used: list[dict[str, dict[str, float]]] = [{"a": {"cpu": 0.5}}]
+    trial = await ledger.account(await plan(ledger), used[0])
+    used.append({**used[0], "b": {"cpu": 0.25, "nvidia.com/gpu": 0.125}})
+    await ledger.attempt(replace(trial, attempt=2, charged=1, spent=used[1]))
+    assert [t.spent for t in await ledger.history()] == [used[1]]
+    used.append({**used[1], "c": {"cpu": 1.0}})
+    [trial] = await ledger.history()
+    failed = await ledger.commit(trial, Result(outcome=Outcome.FAILED, reason="Crashed", ended=NOW, spent=used[2]))
+    assert [t.spent for t in (failed, *await ledger.history())] == [used[2], used[2]]
+    again = await ledger.reopen(failed, retry="again")
+    assert [t.spent for t in (again, *await ledger.history())] == [used[2], used[2]]
 
 
 # ---- planning --------------------------------------------------------------------------------------------------------

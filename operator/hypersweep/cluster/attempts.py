@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from hypersweep.cluster.records import Condition, ContainerRecord, JobRecord, PodRecord
+from hypersweep.cluster.usage import usage
 from hypersweep.core.exits import last_words, reason_of
 from hypersweep.core.trial import Attempt, Phase, Reason
 
@@ -38,7 +39,13 @@ _ROOT_HINT = (
 
 def attempt(job: JobRecord, pods: Sequence[PodRecord]) -> Attempt:
     """The attempt that a Job is. `pods` are all that are known of it, also the last that vanished."""
-    pod = _newest(pods)
+    found = _standing(job, _newest(pods))
+    used = (usage(pod, over=found.ended) for pod in sorted(pods, key=lambda pod: (pod.created, pod.name)))
+    return replace(found, usage=tuple(filter(None, used)))
+
+
+def _standing(job: JobRecord, pod: PodRecord | None) -> Attempt:
+    """Where it stands, by the pod that counts."""
     base = Attempt(
         trial=job.trial,
         number=job.attempt,

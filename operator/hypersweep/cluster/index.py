@@ -6,6 +6,7 @@ last seen while its Job exists, since the Job does not say how it ended.
 """
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -13,6 +14,8 @@ from typing import Any
 
 from hypersweep.cluster.attempts import attempt, leftover
 from hypersweep.cluster.records import JobRecord, PodRecord, job_record
+from hypersweep.cluster.usage import usage
+from hypersweep.core.resources import Usage
 from hypersweep.core.trial import Attempt, Phase, Reason
 
 Key = tuple[str, str]
@@ -22,6 +25,7 @@ Sweep = tuple[str, str]
 """Namespace and UID of a sweep: a UID alone could be claimed by labels in another namespace."""
 
 REMEMBERED = 10_000  # Jobs that are gone, of which late news is not believed
+REPLACED = 32  # pods of one Job whose usage is remembered; of those before, the ledger knows
 CONFIRMED_WITHIN = 60.0  # seconds in which the API server shows a Job that it said it had made
 SHUTDOWN = 60.0  # seconds that a deleted pod may take beyond its grace period; then its node is lost, and nobody waits
 
@@ -46,6 +50,7 @@ class JobIndex:
         self._pods: dict[str, dict[str, PodRecord]] = {}  # by the Job's UID, then by their own
         self._members: dict[Sweep, set[str]] = {}  # UIDs of a sweep's Jobs, also of those of which only pods are left
         self._answers: dict[str, Attempt] = {}  # by the Job's UID; forgotten when anything of it changes
+        self._used: dict[str, list[Usage]] = {}  # by the Job's UID: pods that others have replaced since
         self._explained: dict[str, Explanation] = {}
         self._unconfirmed: dict[str, float] = {}  # Jobs that we made and no informer has shown: since when
         self._gone: dict[str, None] = {}  # UIDs, oldest first
@@ -92,6 +97,7 @@ class JobIndex:
 
     def _answer(self, job: JobRecord, pods: list[PodRecord]) -> Attempt:
         found, why = attempt(job, pods), self._explained.get(job.uid)
+        found = replace(found, usage=(*self._used.get(job.uid, ()), *found.usage))
         if why is not None and found.phase is Phase.PENDING and found.reason == Reason.STARTING:
             found = replace(found, reason=why.reason, message=why.message)
         self._answers[job.uid] = found
@@ -148,6 +154,7 @@ class JobIndex:
     def _drop_job(self, job: JobRecord) -> None:
         self._jobs.pop(job.uid, None)
         self._unconfirmed.pop(job.uid, None)
+        self._used.pop(job.uid, None)
         self._gone[job.uid] = None
         if len(self._gone) > REMEMBERED:
             del self._gone[next(iter(self._gone))]
@@ -161,9 +168,16 @@ class JobIndex:
         pods.pop(pod.uid, None)
         if pod.job in self._jobs:
             for earlier in [earlier for earlier in pods.values() if earlier.vanished]:
-                del pods[earlier.uid]  # only the last one's end can matter
-            self._pods.setdefault(pod.job, pods)[pod.uid] = replace(pod, vanished=True)
+                del pods[earlier.uid]  # only the last one's end can matter, and what the others used
+                self._remember_usage(earlier)
+            left = min(pod.leaves or math.inf, self._clock())
+            self._pods.setdefault(pod.job, pods)[pod.uid] = replace(pod, vanished=True, leaves=left)
         self._changed((pod.namespace, pod.sweep), pod.job)
+
+    def _remember_usage(self, pod: PodRecord) -> None:
+        used = usage(pod, over=None)
+        if used is not None:
+            self._used[pod.job] = [*self._used.get(pod.job, ()), used][-REPLACED:]
 
     def _changed(self, sweep: Sweep, uid: str) -> None:
         """Something of a Job (or of what is left of it) is new: forget what was concluded, and wake its sweep."""

@@ -7,10 +7,12 @@ compared by equality to see whether anything that matters has changed, so nothin
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from hypersweep.core import names
 from hypersweep.core.exits import last_words
+from hypersweep.core.resources import Amounts, requested
 
 Object = Mapping[str, Any]
 
@@ -80,6 +82,7 @@ class PodRecord:
     unscheduled: Condition | None  # it has no node yet: why
     disrupted: Condition | None  # preempted, drained, evicted, its node lost: by whom
     containers: tuple[ContainerRecord, ...] = ()  # those that initialize it first
+    requests: Amounts = ()  # what it reserves on its node
     vanished: bool = False  # it is gone; this is how it was last seen
 
     @property
@@ -141,7 +144,14 @@ def pod_record(pod: Object) -> PodRecord | None:
         unscheduled=_condition(status, "PodScheduled", holds="False"),
         disrupted=_condition(status, "DisruptionTarget"),
         containers=tuple(_containers(status)),
+        requests=_shared(requested(pod.get("spec") or {})),
     )
+
+
+@lru_cache(maxsize=1024)
+def _shared(amounts: Amounts) -> Amounts:
+    """The same object for equal ones: a sweep's pods all request alike."""
+    return amounts
 
 
 def _containers(status: Object) -> Iterator[ContainerRecord]:

@@ -15,7 +15,7 @@ from hypersweep.core.environment import trial_seed
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused
 from hypersweep.core.names import template_hash
 from hypersweep.core.reading import Reading
-from hypersweep.core.snapshot import Action, Commit, Fault, Launch, Measure, Plan, Reopen, Retry
+from hypersweep.core.snapshot import Account, Action, Commit, Fault, Launch, Measure, Plan, Reopen, Retry
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.strategies import suggest
 from hypersweep.core.trial import Reason, Trial
@@ -43,8 +43,10 @@ class Actor:
                 await self._plan(action.index)
             case Launch():
                 await self._launch(self.book.open[action.index])
-            case Retry(index=index, attempt=attempt, charged=charged):
-                trial = replace(self.book.open[index], attempt=attempt, charged=charged)
+            case Account(index=index, spent=spent):
+                self.book.put(await self.ledger.account(self.book.open[index], spent))
+            case Retry(index=index, attempt=attempt, charged=charged, spent=spent):
+                trial = replace(self.book.open[index], attempt=attempt, charged=charged, spent=spent)
                 await self.ledger.attempt(trial)
                 self.book.measured.pop(index, None)
                 self.book.put(trial)

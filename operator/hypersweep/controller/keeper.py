@@ -94,7 +94,9 @@ class Keeper:
             return True
         tally = self.book.tally
         try:
-            await self.ledger.finish(ending=ending, best=tally.best, counts=tally.counts, now=self._clock())
+            await self.ledger.finish(
+                ending=ending, best=tally.best, counts=tally.counts, spent=tally.spent, now=self._clock()
+            )
             await self.ledger.release(self._host.owner)
         except TrackingError as error:
             self.failed(error)

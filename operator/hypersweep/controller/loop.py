@@ -189,7 +189,8 @@ class SweepLoop:
 
     async def _act(self, action: Action) -> None:
         book, ledger, parent = self.keeper.book, self.keeper.ledger, self.keeper.parent
-        if isinstance(action, Remove):  # needs no ledger
+        if isinstance(action, Remove):  # waits for no ledger
+            await self._account(action)
             await self.host.world.remove(action.attempt)
         elif book is not None and ledger is not None and parent is not None and self.spec is not None:
             target = TrackingTarget(uri=self.host.trial_uri, experiment=parent.experiment)
@@ -203,6 +204,17 @@ class SweepLoop:
                 suggesting=self._suggesting,
             )
             await actor.perform(action)
+
+    async def _account(self, action: Remove) -> None:
+        """Write down what is about to be lost with a Job, if MLflow takes it."""
+        book, ledger = self.keeper.book, self.keeper.ledger
+        trial = book.open.get(action.index) if book is not None else None
+        if book is None or ledger is None or trial is None or not action.spent or trial.spent == action.spent:
+            return
+        try:
+            book.put(await ledger.account(trial, action.spent))
+        except TrackingError as error:
+            log.warning("what the trial used is not in the ledger: %s", error, extra={"trial": action.index})
 
     # ---- the status --------------------------------------------------------------------------------------------------
 

@@ -10,12 +10,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from hypersweep.core import endings
+from hypersweep.core import account, endings
 from hypersweep.core.exits import ADVICE
 from hypersweep.core.feasibility import breaches, violation
 from hypersweep.core.objective import missing_message
 from hypersweep.core.reading import apart_message
+from hypersweep.core.resources import Spent, charged
 from hypersweep.core.snapshot import (
+    Account,
     Action,
     Commit,
     Decision,
@@ -68,6 +70,7 @@ def decide(snapshot: Snapshot, now: float) -> Decision:
         if action is not None:
             actions.append(action)
     if end is None:
+        waits.append(account.seconds_left(snapshot, now))
         actions += _reopened(snapshot)
         if snapshot.spec.stop_when.duration is not None:
             waits.append(snapshot.started + seconds(snapshot.spec.stop_when.duration) - now)
@@ -92,9 +95,11 @@ def _next_step(view: OpenTrial, spec: SweepSpec, end: Ending | None, now: float)
     if end is not None and (end.stops or attempt is None or attempt.phase is not Phase.RUNNING):
         return _commit(view, Outcome.STOPPED, Reason.SWEEP_ENDED, end.reason, now)
     if spec.suspend:
-        return Step(Remove(index=view.trial.index, attempt=attempt) if attempt else None)
+        return Step(Remove(index=view.trial.index, attempt=attempt, spent=_spent(view, now)) if attempt else None)
     if attempt is None:
         return _to_launch(view, now)
+    if account.unaccounted(view):
+        return Step(Account(index=view.trial.index, spent=_spent(view, now)))
     return _while_running(view, attempt, spec, now)
 
 
@@ -150,7 +155,7 @@ def _after_failure(view: OpenTrial, attempt: Attempt, spec: SweepSpec, end: Endi
     due = (attempt.ended or now) + delay - now
     if due > 0:
         return Step(wait=due)
-    return Step(Retry(index=trial.index, attempt=trial.attempt + 1, charged=charged))
+    return Step(Retry(index=trial.index, attempt=trial.attempt + 1, charged=charged, spent=_spent(view, now)))
 
 
 def _to_launch(view: OpenTrial, now: float) -> Step:
@@ -185,7 +190,8 @@ def _give_up(view: OpenTrial, spec: SweepSpec, reason: str, message: str, now: f
     trial = view.trial
     if trial.charged + 1 >= spec.trials.attempts:
         return _commit(view, Outcome.FAILED, reason, message, now)
-    return Step(Retry(index=trial.index, attempt=trial.attempt + 1, charged=trial.charged + 1))
+    spent = _spent(view, now)
+    return Step(Retry(index=trial.index, attempt=trial.attempt + 1, charged=trial.charged + 1, spent=spent))
 
 
 def _explained(attempt: Attempt) -> str:
@@ -215,8 +221,13 @@ def _commit(
         message=message,
         where=where,
         ended=ended,
+        spent=_spent(view, now),
     )
     return Step(Commit(index=view.trial.index, result=result), slot=False)
+
+
+def _spent(view: OpenTrial, now: float) -> Spent:
+    return charged(view.trial.spent, view.attempt.usage if view.attempt else (), now)
 
 
 # ---- the whole sweep -------------------------------------------------------------------------------------------------
@@ -241,7 +252,9 @@ def _admitted(
                 if room <= 0:
                     continue
                 room -= 1
-            case Retry() | Measure() | Commit() if health.tracking is not None or health.elsewhere is not None:
+            case Retry() | Measure() | Account() | Commit() if (
+                health.tracking is not None or health.elsewhere is not None
+            ):
                 continue
         actions.append(step.action)
     if end is None and not held and not spec.suspend and health.tracking is None and not snapshot.exhausted:

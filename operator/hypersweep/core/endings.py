@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypersweep.core import strategies
+from hypersweep.core import account, strategies
 from hypersweep.core.snapshot import Ending, Snapshot
 from hypersweep.core.spec import seconds
 from hypersweep.core.strategies.points import LOOKS
@@ -67,6 +67,16 @@ def duration_over(snapshot: Snapshot, now: float) -> Ending | None:
     return _with_or_without_result(snapshot, "DurationExceeded", f"ran for {allowed}", stops=_stops(snapshot))
 
 
+def resource_hours_spent(snapshot: Snapshot, now: float) -> Ending | None:
+    """The pods of all trials have used as much of a resource as they may."""
+    reached = account.limit_reached(snapshot, now)
+    if reached is None:
+        return None
+    limit, spent = reached
+    message = f"used {spent:.4g} {limit.resource} hours of {limit.max:g}"
+    return _with_or_without_result(snapshot, "ResourceHoursSpent", message, stops=_stops(snapshot))
+
+
 def all_tried(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
     """trials.max trials have ended."""
     most = snapshot.spec.trials.max
@@ -101,6 +111,7 @@ RULES: tuple[Rule, ...] = (
     target_reached,
     no_improvement,
     duration_over,
+    resource_hours_spent,
     all_tried,
     space_exhausted,
     constraints_unmet,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from hypersweep.core.resources import Spent
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Attempt, Measurement, Result, Trial
@@ -96,6 +97,7 @@ class Retry(Action):
 
     attempt: int
     charged: int
+    spent: Spent = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +120,18 @@ class Commit(Action):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Account(Action):
+    """Write to the ledger what a trial has used so far: a pod of it is gone, and only we have seen it."""
+
+    spent: Spent = field(compare=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Remove(Action):
-    """Delete an attempt's Job."""
+    """Delete an attempt's Job. `spent`: what its trial has used, if that is to be in the ledger before."""
 
     attempt: Attempt
+    spent: Spent | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, kw_only=True)

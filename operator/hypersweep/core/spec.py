@@ -29,10 +29,12 @@ SWEEP_NAME = re.compile(
 # Units from large to small, each at most once; at most six digits keep every instant within what a date can say.
 DURATION = "^" + "".join(rf"([0-9]{{1,6}}(\.[0-9]{{1,3}})?{unit})?" for unit in ("d", "h", "m", "s", "ms")) + "$"
 NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
+RESOURCE = r"^([a-z0-9.-]+/)?[A-Za-z0-9_.-]+$"
 CHOICE = r"^[^\x00-\x1f\x7f]+$"
 EXPECTED = {  # a pattern in words
     DURATION: "a duration is expected, such as 90s, 10m or 1h30m (units from large to small: d, h, m, s, ms)",
     NAME: "a name is expected: letters, digits, `_`, `.` and `-`, first a letter or `_`",
+    RESOURCE: "a resource of Kubernetes is expected, such as cpu, memory or nvidia.com/gpu",
     CHOICE: "text without control characters is expected",
 }
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -41,6 +43,7 @@ _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 # The latter says no `type`: with `type: object`, CEL's `==` would not look inside.
 MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
 MAP_BY_METRIC: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]}
+MAP_BY_RESOURCE: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["resource"]}
 MAP_BY_PARAMETER: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["parameter"]}
 ANYTHING: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
 
@@ -242,10 +245,19 @@ class NoImprovement(Model):
     )
 
 
+class ResourceLimit(Model):
+    """How much of a resource the sweep may use."""
+
+    resource: Annotated[str, Field(pattern=RESOURCE, min_length=1, max_length=128)] = Field(
+        description="As pods name it: cpu (counted in cores), memory (in GiB), nvidia.com/gpu or another (in units)."
+    )
+    max: Annotated[float, Field(ge=1e-6, le=LARGEST_NUMBER, allow_inf_nan=False)] = Field(
+        description="Hours of one unit: what pods reserve, times the time for which they do, over all attempts."
+    )
+
+
 class StopWhen(Model):
     """When to end before all trials are done."""
-
-    reserved = {"resourceHours": "array"}
 
     targets: Annotated[list[Target], Field(max_length=4)] = Field(
         [], description="Any of these ends the sweep.", json_schema_extra={**MAP_BY_METRIC}
@@ -255,6 +267,9 @@ class StopWhen(Model):
     )
     duration: Duration | None = Field(
         None, description="Longest time from the sweep's start, suspension included, such as 8h."
+    )
+    resource_hours: Annotated[list[ResourceLimit], Field(max_length=8)] = Field(
+        [], description="Any of these ends the sweep once it is used up.", json_schema_extra={**MAP_BY_RESOURCE}
     )
     running_trials: Literal["Stop", "Finish"] = Field(
         "Stop",

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from hypersweep.core import account
 from hypersweep.core.snapshot import Decision, Ending, Fault, Health, Snapshot
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.tally import FAILURE_GROUPS, Tally
@@ -18,6 +19,7 @@ from hypersweep.core.trial import Outcome, Phase, Reason, Trial
 Status = dict[str, Any]
 
 MESSAGE_LENGTH = 600  # characters of any message
+HOURS_GRAIN = 0.1  # of a resource, below which nothing is told of running trials
 STUCK_AFTER = 600.0  # seconds in which nothing could run, before that counts as Stalled
 BEST_PARAMETERS_LENGTH = 4096  # characters of an assignment that the top list repeats
 
@@ -73,6 +75,8 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
         status["top"] = [_entry(trial, snapshot.spec, context) for trial in tally.top]
     if context.experiment:
         status["tracking"] = _tracking(context)
+    if hours := _resource_hours(snapshot, status, context.previous, now):
+        status["resourceHours"] = hours
     if decision.finished:
         status["completionTime"] = context.previous.get("completionTime") or _time(now)
     elif (eta := _eta(snapshot, decision, context.previous, now)) is not None:
@@ -276,6 +280,16 @@ def _eta(snapshot: Snapshot, decision: Decision, previous: Mapping[str, Any], no
     if previous.get("eta") and previous.get("progress") == f"{tally.ended}/{most}":
         return str(previous["eta"])
     return _time(now + (now - snapshot.started) / tally.ended * max(0, most - tally.ended))
+
+
+def _resource_hours(snapshot: Snapshot, status: Status, previous: Mapping[str, Any], now: float) -> dict[str, float]:
+    """What was used so far; it moves when a trial begins or ends, and else by a twentieth at least, so that it isn't noise."""
+    hours = {resource: float(f"{n:.4g}") for resource, n in account.used(snapshot, now).items()}
+    said: dict[str, float] = previous.get("resourceHours") or {}
+    same = all(previous.get(part) == status[part] for part in ("trials", "progress", "phase"))
+    if same and all(n - said.get(resource, 0.0) < max(HOURS_GRAIN, n / 20) for resource, n in hours.items()):
+        return said
+    return hours
 
 
 def _number(value: float | None) -> str:

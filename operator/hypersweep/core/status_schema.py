@@ -112,6 +112,11 @@ class SweepStatus(Part):
     tracking: Ledger = Field(Ledger(), description="Where the results are.")
     start_time: str = Field("", description="When the sweep began.", json_schema_extra={"format": "date-time"})
     completion_time: str = Field("", description="When the sweep ended.", json_schema_extra={"format": "date-time"})
+    resource_hours: dict[str, float] = Field(
+        {},
+        description="What the pods of all trials have reserved, times the time for which they did: cpu in core hours, "
+        "memory in GiB hours, others in hours of a unit. While trials run it moves in coarse steps.",
+    )
     eta: str = Field(
         "", description="When the last trial should end, by the pace so far.", json_schema_extra={"format": "date-time"}
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal, Self
 
 from hypersweep.core.improvement import Improvement
+from hypersweep.core.resources import Hours, total
 from hypersweep.core.trial import Outcome, Reason, Trial
 
 TOP = 10
@@ -52,6 +53,7 @@ class Tally:
         self.groups: dict[tuple[str, str], FailureGroup] = {}
         self.failed: dict[int, str] = {}  # index of each trial that a retry would run -> token under which it ran
         self.improvement = Improvement()
+        self.spent: Hours = {}
         self.streak = 0  # how many of the newest trials ended badly and alike
         self._alike: tuple[str, str] | None = None
         self._taken: set[int] = set()
@@ -112,6 +114,7 @@ class Tally:
         """Count an ended trial."""
         self.take(trial.index)
         self.counts[trial.outcome] += 1
+        self.spent = total([self.spent, *trial.spent.values()])
         self._rank(trial)
         self._judge(trial)
         self._count_streak(trial)

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from hypersweep.core.resources import Spent, Usage
+
 Value = str | float | int | bool
 Assignment = Mapping[str, Value]  # active parameters only
 
@@ -76,6 +78,7 @@ class Attempt:
     run: str = ""  # the MLflow run that the Job was given
     where: str = ""  # pod name, or log file: where a person looks next
     waiting_since: float | None = None
+    usage: tuple[Usage, ...] = ()  # of each pod that it has had
 
 
 class _Valued:
@@ -122,6 +125,7 @@ class Trial(_Valued):
     where: str = ""
     ended: float | None = None
     progress: float | None = None  # when the newest metric was logged (running trials)
+    spent: Spent = field(default_factory=dict)  # what its pods have used, as far as the ledger knows
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,3 +140,4 @@ class Result(_Valued):
     message: str = ""
     where: str = ""  # example pod or log
     ended: float = 0.0
+    spent: Spent = field(default_factory=dict, compare=False)  # grows while the same end is decided again

@@ -21,9 +21,11 @@ from hypersweep.controller.world import TrackingTarget
 from hypersweep.core.environment import YIELDING, arguments, environment
 from hypersweep.core.errors import LaunchRefused
 from hypersweep.core.exits import last_words, reason_of
+from hypersweep.core.resources import Amounts, requested
 from hypersweep.core.spec import SweepSpec, seconds
 from hypersweep.core.status import Event
 from hypersweep.core.trial import Attempt, Phase, Reason, Trial
+from hypersweep.local import usage
 
 log = logging.getLogger(__name__)
 
@@ -73,6 +75,10 @@ class LocalWorld:
         command = command_of(self._spec())
         if not command:
             raise LaunchRefused("the training container has no command: on a laptop the image's own is not known")
+        try:
+            reserved(self._spec())
+        except ValueError as error:
+            raise LaunchRefused(f"the training container's resources: {error}") from None
 
     async def launch(self, trial: Trial, *, tracking: TrackingTarget) -> None:
         key = (trial.index, trial.attempt)
@@ -115,6 +121,7 @@ class LocalWorld:
             started=now,
             run=trial.run,
             where=str(path),
+            usage=usage.of(path, amounts=reserved(spec), now=now),
         )
         entry = _Process(attempt=record, log=path, process=process)
         self._processes[key] = entry
@@ -129,7 +136,7 @@ class LocalWorld:
             entry.watcher.cancel()
         if entry.process is not None and entry.process.returncode is None:
             await _end(entry.process)
-        entry.log.with_suffix(".pid").unlink(missing_ok=True)
+        usage.close(entry.log)
         self._processes.pop((attempt.trial, attempt.number), None)
 
     async def report(self, status: Mapping[str, Any], events: Sequence[Event]) -> None:
@@ -157,9 +164,10 @@ class LocalWorld:
             reason=str(reason),
             message=message,
             exit_code=_as_in_a_container(code),
-            ended=time.time(),
+            ended=(now := time.time()),
+            usage=(*entry.attempt.usage[:-1], replace(entry.attempt.usage[-1], until=now)),
         )
-        entry.log.with_suffix(".pid").unlink(missing_ok=True)
+        usage.close(entry.log)
         self._wake()
 
 
@@ -180,6 +188,11 @@ def command_of(spec: SweepSpec) -> list[str]:
     if not container.get("command") and spec.trainer is not None:
         return [sys.executable, "-m", "hypersweep_trainer", *(container.get("args") or [])]
     return command
+
+
+def reserved(spec: SweepSpec) -> Amounts:
+    """What a trial's process counts for: what its container requests, and one core where it says nothing of cpu."""
+    return requested({"containers": [training_container(spec)]}, otherwise={"cpu": 1})
 
 
 def ignored(spec: SweepSpec) -> list[str]:
@@ -237,8 +250,9 @@ def _end_leftovers(folder: Path) -> None:
     for path in folder.glob("trial-*/attempt-*.pid"):
         pid = int(path.read_text() or 0)
         environ = Path(f"/proc/{pid}/environ")
-        if pid and environ.exists() and b"HYPERSWEEP_TRIAL=" in environ.read_bytes():
+        runs = bool(pid) and environ.exists() and b"HYPERSWEEP_TRIAL=" in environ.read_bytes()
+        if runs:
             log.warning("ending process %d, left over from an earlier run", pid)
             with suppress(ProcessLookupError):
                 os.killpg(pid, signal.SIGKILL)
-        path.unlink(missing_ok=True)
+        usage.close(path.with_suffix(".log"), unseen=not runs)

@@ -14,6 +14,7 @@ from dataclasses import replace
 from hypersweep.core.environment import MADE_BY, text
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
 from hypersweep.core.reading import Reading, read
+from hypersweep.core.resources import Hours, Spent
 from hypersweep.core.snapshot import Ending
 from hypersweep.core.trial import Assignment, Measurement, Outcome, Result, Trial
 from hypersweep.tracking import records
@@ -25,7 +26,7 @@ __all__ = ["Identity", "Ledger", "Owner", "Parent", "Skipped", "owned_elsewhere"
 
 log = logging.getLogger(__name__)
 
-BEST = "best"  # the parent run's metric
+BEST, RESOURCE_HOURS = "best", "resource_hours"  # the parent run's metrics, the latter one for each resource
 _NONE: Mapping[int, str] = {}
 
 
@@ -92,18 +93,20 @@ class Ledger:
             )
             self._parent = replace(self.parent, released=True)
 
-    async def finish(self, *, ending: Ending, best: Trial | None, counts: Mapping[Outcome, int], now: float) -> None:
-        """Close the parent run: how the sweep ended, its counts and its best trial."""
+    async def finish(
+        self, *, ending: Ending, best: Trial | None, counts: Mapping[Outcome, int], spent: Hours, now: float
+    ) -> None:
+        """Close the parent run: how the sweep ended, its counts, its best trial, and what it used."""
         tags = {records.REASON: ending.reason, records.MESSAGE: records.clean(ending.message, records.MESSAGE_LIMIT)}
         tags |= {
             f"hypersweep.trials.{outcome.lower()}": str(count)
             for outcome, count in counts.items()
             if outcome is not Outcome.OPEN
         }
-        metrics: dict[str, float] = {}
+        metrics = {f"{RESOURCE_HOURS}/{resource}": hours for resource, hours in spent.items()}
         if best is not None and best.value is not None:
             tags |= {"hypersweep.best.trial": str(best.index), "hypersweep.best.run": best.run}
-            metrics = {BEST: best.value}
+            metrics[BEST] = best.value
         async with self._gone_if_deleted(self.parent.run):
             await self.store.log(self.parent.run, tags=tags, metrics=metrics)
             await self.store.finish(self.parent.run, status=FINISHED if ending.complete else FAILED, ended=now)
@@ -190,14 +193,21 @@ class Ledger:
         )
         return self._remember(Trial(index=index, run=run.id, parameters=parameters, name=name, retry=retry))
 
+    async def account(self, trial: Trial, spent: Spent) -> Trial:
+        """Note what an open trial has used so far."""
+        async with self._gone_if_deleted(trial.run):
+            await self.store.log(trial.run, tags=records.resource_tags(spent))
+        return self._remember(replace(trial, spent=spent))
+
     async def attempt(self, trial: Trial) -> None:
-        """Note the number of the attempt about to be launched, and how many were charged."""
+        """Note the number of the attempt about to be launched, how many were charged, and what they have used."""
         self._read.pop(trial.run, None)  # it will change the run
         known = self._known.get(trial.index)
         if known is not None and (known.run, known.attempt, known.charged) == (trial.run, trial.attempt, trial.charged):
             return
         async with self._gone_if_deleted(trial.run):
-            await self.store.log(trial.run, tags=records.attempt_tags(trial.attempt, trial.charged))
+            tags = records.attempt_tags(trial.attempt, trial.charged) | records.resource_tags(trial.spent)
+            await self.store.log(trial.run, tags=tags)
         self._remember(trial)
 
     async def commit(self, trial: Trial, result: Result) -> Trial:
@@ -225,6 +235,7 @@ class Ledger:
             where=result.where,
             ended=result.ended,
             message=records.clean(result.message, records.MESSAGE_LIMIT),
+            spent=result.spent or there.spent,
         )
         return self._remember(ended)
 
@@ -242,6 +253,7 @@ class Ledger:
                 name=trial.name,
                 attempt=attempt,
                 retry=retry,
+                spent=trial.spent,
             )
         )
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hypersweep.core.errors import TrackingRefused
+from hypersweep.core.resources import Spent
 from hypersweep.core.trial import Assignment, Outcome, Result, Trial
 from hypersweep.tracking.base import TAG_LIMIT, Run
 from hypersweep.tracking.identity import Identity, Owner, Parent
@@ -22,6 +23,7 @@ ATTEMPT, CHARGED, RETRY = "hypersweep.attempt", "hypersweep.charged", "hyperswee
 OUTCOME, RESULT = "hypersweep.outcome", "hypersweep.result"
 REASON, MESSAGE, WHERE = "hypersweep.reason", "hypersweep.message", "hypersweep.where"
 OWNER, SUPERSEDED_BY = "hypersweep.owner", "hypersweep.supersededBy"
+RESOURCES = "hypersweep.resourceHours"
 RUN_NAME = "mlflow.runName"
 PARENT_RUN = "mlflow.parentRunId"  # MLflow's own: its pages show trials below their sweep
 
@@ -63,6 +65,11 @@ def attempt_tags(attempt: int, charged: int) -> dict[str, str]:
     return {ATTEMPT: str(attempt), CHARGED: str(charged)}
 
 
+def resource_tags(spent: Spent) -> dict[str, str]:
+    """What each pod of a trial has used; none while nothing was."""
+    return {RESOURCES: json.dumps(spent, separators=(",", ":"))} if spent else {}
+
+
 def reopened_tags(*, attempt: int, retry: str) -> dict[str, str]:
     return attempt_tags(attempt, 0) | {
         RETRY: retry,
@@ -86,6 +93,7 @@ def committed_tags(result: Result) -> dict[str, str]:
         REASON: result.reason,
         MESSAGE: clean(result.message, MESSAGE_LIMIT),
         WHERE: clean(result.where, MESSAGE_LIMIT),
+        **resource_tags(result.spent),
         OUTCOME: str(result.outcome),
     }
 
@@ -110,6 +118,7 @@ def trial_of(run: Run) -> Trial:
             message=tags.get(MESSAGE, ""),
             where=tags.get(WHERE, ""),
             progress=max((m.timestamp for m in run.metrics.values()), default=None),
+            spent=json.loads(tags.get(RESOURCES, "{}")),
         )
     except KeyError as error:
         raise MalformedError(f"the tag {error} is missing") from None
