@@ -54,6 +54,71 @@ SPACES: Mapping[str, list[Json]] = {
         },
     ],
     "wide": [{"name": f"n{i}", "type": "Integer", "min": 1, "max": 2**53} for i in range(6)],
+    "small, numbers as parents": [
+        {"name": "layers", "type": "Integer", "min": 0, "max": 2},
+        {"name": "bias", "type": "Boolean"},
+        {"name": "width", "type": "Discrete", "numbers": [16, 64], "when": [{"parameter": "layers", "min": 1}]},
+        {
+            "name": "dropout",
+            "type": "Float",
+            "min": 0,
+            "max": 0.2,
+            "step": 0.1,
+            "when": [{"parameter": "width", "min": 20, "max": 64}, {"parameter": "layers", "min": 2}],
+        },
+        {
+            "name": "act",
+            "type": "Boolean",
+            "when": [{"parameter": "dropout", "max": 0}, {"parameter": "bias", "values": ["true"]}],
+        },
+    ],
+    "numbers as parents": [
+        {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1, "scale": "Log", "points": 9},
+        {"name": "warmup", "type": "Integer", "min": 1, "max": 1000, "when": [{"parameter": "lr", "min": 1e-3}]},
+        {
+            "name": "shape",
+            "type": "Float",
+            "min": 0,
+            "max": 1,
+            "points": 5,
+            "when": [{"parameter": "warmup", "max": 500}],
+        },
+        {"name": "flat", "type": "Boolean", "when": [{"parameter": "shape", "min": 0.25, "max": 0.75}]},
+    ],
+    "scales and distributions": [
+        {"name": "momentum", "type": "Float", "min": 0, "max": 0.999, "scale": "ReverseLog", "points": 5},
+        {"name": "mix", "type": "Float", "min": 0.001, "max": 0.999, "scale": "Logit", "points": 5},
+        {"name": "keep", "type": "Float", "min": 0.5, "max": 0.99, "step": 0.01, "scale": "ReverseLog"},
+        {
+            "name": "decay",
+            "type": "Float",
+            "min": 1e-6,
+            "max": 1,
+            "distribution": "LogNormal",
+            "mean": 1e-3,
+            "deviation": 2,
+            "points": 5,
+        },
+        {
+            "name": "epochs",
+            "type": "Integer",
+            "min": 1,
+            "max": 50,
+            "distribution": "Normal",
+            "mean": 10,
+            "deviation": 8,
+        },
+        {
+            "name": "tilt",
+            "type": "Float",
+            "min": -1,
+            "max": 1,
+            "step": 0.25,
+            "distribution": "Normal",
+            "mean": 0,
+            "deviation": 0.5,
+        },
+    ],
     "small, constrained": [
         *OPTIMIZER,
         {"name": "layers", "type": "Integer", "min": 1, "max": 4},
@@ -97,7 +162,7 @@ def parameters(draw: st.DrawFn, *, finite: bool = False, most: int = 5) -> list[
     made: list[Json] = []
     for name in names:
         made.append({"name": name, **draw(_finite | _infinite if not finite else _finite)})
-        parents = [p for p in made[:-1] if p["type"] in ("Boolean", "Categorical")]
+        parents = made[:-1]
         chosen = draw(st.lists(st.sampled_from(parents), max_size=2, unique_by=lambda p: p["name"])) if parents else []
         made[-1]["when"] = [draw(_condition(parent)) for parent in chosen]
     return draw(st.permutations(made))
@@ -105,6 +170,10 @@ def parameters(draw: st.DrawFn, *, finite: bool = False, most: int = 5) -> list[
 
 @st.composite
 def _condition(draw: st.DrawFn, parent: Json) -> Json:
+    if parent["type"] not in ("Boolean", "Categorical"):
+        numbers = parent.get("numbers") or [parent["min"], parent["max"]]
+        edge = draw(st.sampled_from([*numbers, (numbers[0] + numbers[-1]) / 2]))
+        return {"parameter": parent["name"], draw(st.sampled_from(["min", "max"])): edge}
     values = parent.get("values", ["true", "false"])
     return {"parameter": parent["name"], "values": draw(st.lists(st.sampled_from(values), min_size=1, unique=True))}
 

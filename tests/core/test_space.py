@@ -4,6 +4,7 @@ import json
 import math
 import random
 from collections import Counter
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -12,12 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hypersweep.core.domain import Interval, Lattice, domain
+from hypersweep.core.domain import Interval, Lattice, Levels, domain
 from hypersweep.core.errors import SpecError
 from hypersweep.core.keyed import number, permuted
+from hypersweep.core.measure import Measure
 from hypersweep.core.ranking import Ranking
 from hypersweep.core.space import Space
 from hypersweep.core.spec import Parameter
+from hypersweep.core.strategies import random as random_strategy
 from tests.core.spaces import OPTIMIZER, SPACES, Json, every, parameters, space
 
 GOOD: Json = {"lr": 0.001, "dropout": 0.5, "width": 64, "layers": 7, "batch": 32.5, "optimizer": "adam"}
@@ -283,22 +286,136 @@ def test_an_integer_on_a_log_scale_has_the_share_between_its_neighbours() -> Non
 
 def test_a_lattice_on_a_log_scale_keeps_its_steps() -> None:
     """Should a step on a log scale be allowed one day, the values are the lattice's."""
-    lattice = Lattice(low=Fraction(8), step=Fraction(8), size=128, log=True, whole=True)
+    lattice = Lattice(low=Fraction(8), step=Fraction(8), size=128, measure=Measure("Log"), whole=True)
     found = draws(lattice)
     assert all(v % 8 == 0 and 8 <= v <= 1024 for v in found)
     assert sum(v <= 64 for v in found) > 1000
 
 
 @pytest.mark.parametrize(
-    ("log", "points"),
+    ("scale", "points"),
     [
-        (True, [1e-05, 1e-04, 1e-03, 1e-02, 0.1]),
-        (False, [1e-05, 0.0250075, 0.050005, 0.0750025, 0.1]),
+        ("Log", [1e-05, 1e-04, 1e-03, 1e-02, 0.1]),
+        ("Linear", [1e-05, 0.0250075, 0.050005, 0.0750025, 0.1]),
     ],
 )
-def test_points_are_even_on_the_scale_with_exact_ends(log: bool, points: list[float]) -> None:
+def test_points_are_even_on_the_scale_with_exact_ends(scale: str, points: list[float]) -> None:
     """Numbers on a grid are those that a person would write."""
-    assert Interval(1e-5, 0.1, log).points(5) == points
+    assert Interval(1e-5, 0.1, Measure(scale)).points(5) == points
+
+
+# ---- scales and distributions
+
+
+CURVED: dict[str, Json] = {
+    "ReverseLog": {"min": 0, "max": 0.9999, "scale": "ReverseLog"},
+    "ReverseLog with steps": {"min": 0.5, "max": 0.99, "step": 0.01, "scale": "ReverseLog"},
+    "Logit": {"min": 1e-6, "max": 1 - 1e-6, "scale": "Logit"},
+    "Normal": {"min": -3, "max": 10, "distribution": "Normal", "mean": 1, "deviation": 2},
+    "Normal with steps": {"min": 0, "max": 1, "step": 0.05, "distribution": "Normal", "mean": 0.3, "deviation": 0.1},
+    "Normal at an edge": {"min": 0, "max": 1, "distribution": "Normal", "mean": 0, "deviation": 0.3},
+    "Normal, far wider than its bounds": {"min": 0, "max": 1, "distribution": "Normal", "mean": 1, "deviation": 1e18},
+    "Normal, far narrower than its bounds": {
+        "min": -1e18,
+        "max": 1e18,
+        "distribution": "Normal",
+        "mean": 0,
+        "deviation": 1,
+    },
+    "LogNormal": {"min": 1e-5, "max": 1, "distribution": "LogNormal", "mean": 1e-3, "deviation": 1.5},
+}
+
+
+@pytest.mark.parametrize("name", CURVED)
+def test_a_curved_range_stays_within_its_bounds(name: str) -> None:
+    """Both ends are reached, and nothing beyond; parts ascend with values, and are where they were."""
+    values = domain(parameter(type="Float", **CURVED[name]))
+    found = [values.near(k / 1000) for k in range(1001)]
+    assert found == sorted(found)
+    assert (found[0], found[-1]) == pytest.approx((CURVED[name]["min"], CURVED[name]["max"]), rel=1e-12)
+    assert all(values.problem(v) is None for v in [*found, *(values.draw(number(i)) for i in range(1000))])
+    if "narrower" not in name and "steps" not in name:
+        assert all(abs(values.part(v) - k / 1000) < 1e-6 for k, v in enumerate(found))
+
+
+@pytest.mark.parametrize(
+    ("fields", "share", "expected"),
+    [
+        (CURVED["ReverseLog"], lambda v: v < 0.9, 1 / 4),
+        (CURVED["ReverseLog"], lambda v: v > 0.999, 1 / 4),
+        ({"min": 0.01, "max": 0.99, "scale": "Logit"}, lambda v: v < 0.5, 1 / 2),
+        ({"min": 0.01, "max": 0.99, "scale": "Logit"}, lambda v: v > 0.9, math.log(11) / math.log(99) / 2),
+        ({"min": -50, "max": 50, "distribution": "Normal", "mean": 3, "deviation": 2}, lambda v: 1 < v < 5, 0.6827),
+        (CURVED["Normal at an edge"], lambda v: v < 0.3, 0.6827 / 0.99914),
+        (
+            {"min": 1e-9, "max": 1e9, "distribution": "LogNormal", "mean": 0.01, "deviation": 2.302585},
+            lambda v: v > 0.1,
+            0.1587,
+        ),
+        (
+            {"min": 1e-9, "max": 1e9, "distribution": "LogNormal", "mean": 0.01, "deviation": 0.5},
+            lambda v: v < 0.01,
+            0.5,
+        ),
+        (CURVED["Normal, far wider than its bounds"], lambda v: v < 0.25, 0.25),
+        (CURVED["Normal with steps"], lambda v: 0.175 < v < 0.425, 0.7887 / 0.9994),
+    ],
+)
+def test_draws_are_spread_as_the_scale_or_distribution_says(
+    fields: Json, share: Callable[[float], bool], expected: float
+) -> None:
+    """Of 4,000 draws, within five standard deviations."""
+    found = sum(map(share, draws(domain(parameter(type="Float", **fields))))) / 4000
+    assert abs(found - expected) < 5 * math.sqrt(expected * (1 - expected) / 4000)
+
+
+def test_integers_may_be_distributed_too() -> None:
+    """Each has the share between its neighbours: 68 % within one deviation, plus half a step either way."""
+    found = draws(domain(parameter(type="Integer", min=0, max=100, distribution="Normal", mean=50, deviation=10)))
+    assert all(type(v) is int for v in found)
+    assert abs(sum(40 <= v <= 60 for v in found) / 4000 - 0.7063) < 0.04
+
+
+# ---- defaults of numbers as parents
+
+
+NESTED: list[Json] = [
+    {"name": "layers", "type": "Integer", "min": 1, "max": 4},
+    {"name": "width2", "type": "Discrete", "numbers": [16, 64], "when": [{"parameter": "layers", "min": 2}]},
+    {
+        "name": "skip",
+        "type": "Boolean",
+        "when": [{"parameter": "width2", "min": 20, "max": 64}, {"parameter": "layers", "max": 3}],
+    },
+    {"name": "gate", "type": "Float", "min": 0, "max": 1, "when": [{"parameter": "skip", "values": ["true"]}]},
+    {"name": "fine", "type": "Float", "min": 0, "max": 1, "when": [{"parameter": "gate", "min": 0.5}]},
+]
+
+
+@pytest.mark.parametrize(
+    ("assignment", "active"),
+    [
+        ({"layers": 1}, "layers"),
+        ({"layers": 2, "width2": 16}, "layers width2"),
+        ({"layers": 2, "width2": 64, "skip": True, "gate": 0.49}, "layers width2 skip gate"),
+        ({"layers": 3, "width2": 64, "skip": True, "gate": 0.5}, "layers width2 skip gate fine"),
+        ({"layers": 4, "width2": 64, "skip": True}, "layers width2"),
+        ({"layers": "2"}, "layers"),
+        ({"layers": True}, "layers"),
+        ({"layers": math.nan}, "layers"),
+    ],
+)
+def test_conditions_on_numbers_hold_within_their_range(assignment: Json, active: str) -> None:
+    """Both ends included, nested to any depth; a value that is no number makes nothing active."""
+    assert " ".join(space(NESTED).active(assignment)) == active
+
+
+def test_an_inactive_parameter_is_told_with_its_range() -> None:
+    """The message says where the parameter exists."""
+    found = space(NESTED).problems({"layers": 1, "width2": 16})
+    assert [p.message for p in found] == [
+        "found a value, but the parameter is inactive: it exists only where layers is at least 2"
+    ]
 
 
 # ---- counting
@@ -315,7 +432,7 @@ def test_the_size_is_exact(made: list[Json]) -> None:
 def test_ranks_name_every_assignment_once(made: list[Json]) -> None:
     """Decoding 0 … size - 1 gives all assignments, each once."""
     of = space(made)
-    ranking = of.ranking([d.domain.size or 0 for d in of.dimensions])
+    ranking = of.ranking([Levels(d.domain.size or 0, d.domain.at) for d in of.dimensions])
     decoded = []
     for rank in range(ranking.total):
         levels = ranking.at(rank)
@@ -334,6 +451,9 @@ def test_ranks_name_every_assignment_once(made: list[Json]) -> None:
         ("mixed", None),
         ("one rare branch without end", None),
         ("wide", 2 ** (6 * 53)),
+        ("small, numbers as parents", 2 + 2 * 2 + (1 + 3) + (1 + 2 + 2)),
+        ("numbers as parents", None),
+        ("scales and distributions", None),
     ],
 )
 def test_sizes_of_known_spaces(name: str, size: int | None) -> None:
@@ -368,19 +488,35 @@ def test_a_hundred_parameters_are_counted_at_once() -> None:
 
 def test_conditions_too_entangled_to_count_are_refused() -> None:
     """Twenty parents with all pairs of children: a bounded effort, then a message."""
-    rules: list[list[tuple[int, frozenset[int]]]] = [[] for _ in range(20)]
-    rules += [[(i, frozenset({0})), (j, frozenset({1}))] for i in range(20) for j in range(i)]
+    rules: list[list[tuple[int, list[range]]]] = [[] for _ in range(20)]
+    rules += [[(i, [range(1)]), (j, [range(1, 2)])] for i in range(20) for j in range(i)]
     with pytest.raises(SpecError, match=r"spec\.parameters: found conditions that depend on each other"):
         Ranking([3] * len(rules), rules).total  # noqa: B018
 
 
 def test_there_is_no_rank_beyond_the_last() -> None:
     """A rank out of range is a mistake of ours, not a wrapped-around point."""
-    ranking = Ranking([2, 3], [[], [(0, frozenset({1}))]])
+    ranking = Ranking([2, 3], [[], [(0, [range(1, 2)])]])
     assert ranking.total == 4
     for rank in (-1, 4):
         with pytest.raises(IndexError):
             ranking.at(rank)
+
+
+def test_a_parent_of_endless_values_is_counted() -> None:
+    """2^53 integers of which half have a child: no list of them is made. An interval as a parent makes a space infinite."""
+    child = {"name": "b", "type": "Boolean", "when": [{"parameter": "n", "min": 2**52 + 1}]}
+    assert space([{"name": "n", "type": "Integer", "min": 1, "max": 2**53}, child]).cardinality == 2**52 + 2 * 2**52
+    assert space([{"name": "n", "type": "Float", "min": 1, "max": 2}, {**child, "when": []}]).cardinality is None
+
+
+@given(made=parameters(finite=True, most=4), data=st.data())
+def test_each_rank_of_a_conditional_space_is_an_assignment(made: list[Json], data: st.DataObject) -> None:
+    """Whatever the parents are: what is active has a value, and nothing else has."""
+    of = space(made)
+    points = random_strategy.points(of)
+    point = points.at(data.draw(st.integers(0, points.size - 1)))
+    assert of.problems(point) == []
 
 
 # ---- keys and permutations

@@ -26,13 +26,13 @@ from hypothesis import strategies as st
 from hypersweep.core import strategies
 from hypersweep.core.errors import SpecError
 from hypersweep.core.space import Space
-from hypersweep.core.spec import Strategy, SweepSpec
+from hypersweep.core.spec import ParameterConstraint, Strategy, SweepSpec
 from hypersweep.core.strategies import grid, random
 from hypersweep.core.trial import Assignment, Outcome, Trial
 from tests.core.spaces import CONSTRAINTS, OPTIMIZER, SPACES, Json, every, parameters
 
 NAMES: tuple[str, ...] = get_args(Strategy.model_fields["name"].annotation)
-FINITE = ("one point", "small, conditional", "small, all types", "small, constrained")
+FINITE = ("one point", "small, conditional", "small, all types", "small, constrained", "small, numbers as parents")
 
 each_strategy = pytest.mark.parametrize("name", NAMES)
 each_space = pytest.mark.parametrize("where", SPACES)
@@ -392,6 +392,64 @@ def test_the_effective_strategy_is_told(name: str) -> None:
     effective, reason = strategies.effective(sweep(name, "small, all types"))
     assert effective == name
     assert "36 points" in reason
+
+
+# ---- every strategy: defaults
+
+
+DEFAULTS: list[Json] = [
+    {"name": "optimizer", "type": "Categorical", "values": ["sgd", "adam"], "default": "adam"},
+    {
+        "name": "momentum",
+        "type": "Float",
+        "min": 0,
+        "max": 1,
+        "points": 3,
+        "default": 1,
+        "when": [{"parameter": "optimizer", "values": ["sgd"]}],
+    },
+    {"name": "layers", "type": "Integer", "min": 1, "max": 4, "default": 2},
+    {"name": "width", "type": "Integer", "min": 1, "max": 9},
+    {"name": "bias", "type": "Boolean", "default": False},
+]
+
+
+@each_strategy
+def test_the_first_trial_has_the_defaults(name: str) -> None:
+    """Those that are active have theirs, exactly; what has none is drawn, the same whenever it is asked for."""
+    spec = sweep(name, DEFAULTS)
+    first = strategies.suggest(spec, history=(), pending=(), trial=0)
+    assert first is not None
+    assert {k: v for k, v in first.items() if k != "width"} == {"bias": False, "layers": 2, "optimizer": "adam"}
+    assert strategies.suggest(spec, history=made_history(spec, 30)[1:], pending=(), trial=0) == first
+    others = [strategies.suggest(spec, history=(), pending=(), trial=i) for i in range(1, 40)]
+    assert first not in others
+    assert len({json.dumps(o) for o in others}) > 10
+
+
+@each_strategy
+def test_defaults_come_after_the_initial_trials_unless_they_are_among_them(name: str) -> None:
+    """Published values first; nothing is tried twice."""
+    made = [p for p in DEFAULTS if p["name"] != "width"]
+    initial = [
+        {"optimizer": "sgd", "momentum": 0.5, "layers": 1, "bias": True},
+        {"optimizer": "adam", "layers": 2, "bias": False},
+    ]
+    defaults = {"bias": False, "layers": 2, "optimizer": "adam"}
+    assert strategies.suggest(sweep(name, made, initial=initial[:1]), history=(), pending=(), trial=1) == defaults
+    assert strategies.suggest(sweep(name, made, initial=initial), history=(), pending=(), trial=2) not in (
+        defaults,
+        None,
+    )
+
+
+@each_strategy
+def test_what_fills_up_the_defaults_meets_the_constraints(name: str) -> None:
+    """Where some parameters have none."""
+    spec = sweep(name, DEFAULTS).model_copy(
+        update={"parameter_constraints": [ParameterConstraint(expression="width == 4 * layers", message=None)]}
+    )
+    assert (strategies.suggest(spec, history=(), pending=(), trial=0) or {})["width"] == 8
 
 
 # ---- Grid

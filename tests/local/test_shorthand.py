@@ -11,6 +11,8 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("n=1..6", {"name": "n", "type": "Integer", "min": 1, "max": 6}),
     ("n=8..64:step=8", {"name": "n", "type": "Integer", "min": 8, "max": 64, "step": 8}),
     ("x=-1..1:step=0.5", {"name": "x", "type": "Float", "min": -1, "max": 1, "step": 0.5}),
+    ("m=0..0.99:reverselog", {"name": "m", "type": "Float", "min": 0, "max": 0.99, "scale": "ReverseLog"}),
+    ("m=0.1..0.9:logit", {"name": "m", "type": "Float", "min": 0.1, "max": 0.9, "scale": "Logit"}),
     ("x=0.1..10:log:points=5", {"name": "x", "type": "Float", "min": 0.1, "max": 10, "scale": "Log", "points": 5}),
     ("b=16,32", {"name": "b", "type": "Discrete", "numbers": [16, 32]}),
     ("b=0.5,2", {"name": "b", "type": "Discrete", "numbers": [0.5, 2]}),

@@ -67,6 +67,13 @@ OTHER = [
     ("another condition", "parameters.3.when.0.values", ["sgd"]),
     ("another strategy", "strategy.name", "TPE"),
     ("another seed", "strategy.seed", 8),
+    (
+        "a distribution",
+        "parameters.1",
+        {**DOCUMENT["parameters"][1], "distribution": "Normal", "mean": 4, "deviation": 2},
+    ),
+    ("a default", "parameters.1.default", 2),
+    ("a condition on a number", "parameters.3.when", [{"parameter": "layers", "min": 2}]),
     ("a constraint", "parameterConstraints", [{"expression": "layers < 8"}]),
     ("another initial trial", "initialTrials.0.parameters.lr", 0.25),
 ]

@@ -11,12 +11,14 @@ from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.spec import GROUP, KIND, VERSION
 
 GRAMMAR = """\
-  lr=1e-5..1e-1:log      a Float (or Integer, if both ends are whole numbers) between two values; :log, :step=0.1, :points=5
+  lr=1e-5..1e-1:log      a Float (or Integer, if both ends are whole numbers) between two values; :log, :reverselog, :logit,
+                         :step=0.1, :points=5
   batch=16,32,64         one of these numbers
   opt=sgd,adam           one of these words
   nesterov=true,false    a Boolean"""
 
 _RANGE = re.compile(r"(?P<min>[^:,]+?)\.\.(?P<max>[^:,]+)(?P<options>(:[^:]+)*)")
+_SCALES = {"log": "Log", "reverselog": "ReverseLog", "logit": "Logit"}
 _WHOLE = re.compile(r"[+-]?[0-9]+")
 
 
@@ -81,13 +83,13 @@ def _range(text: str, match: re.Match[str]) -> dict[str, Any]:
 
 def _option(text: str) -> dict[str, Any]:
     key, _, value = text.partition("=")
-    if key == "log" and not value:
-        return {"scale": "Log"}
+    if key in _SCALES and not value:
+        return {"scale": _SCALES[key]}
     if key == "step" and value:
         return {"step": _number(value)}
     if key == "points" and value:
         return {"points": int(value)}
-    raise ValueError(f"{text!r} is none of :log, :step=NUMBER, :points=NUMBER")
+    raise ValueError(f"{text!r} is none of :log, :reverselog, :logit, :step=NUMBER, :points=NUMBER")
 
 
 def _number(text: str) -> float | int:

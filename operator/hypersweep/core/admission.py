@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from hypersweep.core import strategies, template
-from hypersweep.core.domain import domain
+from hypersweep.core.domain import Lattice, domain
 from hypersweep.core.errors import Problem
 from hypersweep.core.names import parameter_variable
 from hypersweep.core.spec import Parameter, SweepSpec
@@ -32,7 +32,7 @@ def _doubled_values(spec: SweepSpec) -> Iterator[Problem]:
     for i, parameter in enumerate(spec.parameters):
         for field, values in [
             ("values", parameter.values or []),
-            *((f"when[{j}].values", w.values) for j, w in enumerate(parameter.when)),
+            *((f"when[{j}].values", w.values or []) for j, w in enumerate(parameter.when)),
         ]:
             for k, value in enumerate(values):
                 if value in values[:k]:
@@ -54,6 +54,19 @@ def _colliding_names(spec: SweepSpec) -> Iterator[Problem]:
                 f"spec.parameters[{i}].name",
                 f"found {spec.parameters[i].name}; the trial would see it as {variable}, like {other}",
             )
+
+
+def _never_active(spec: SweepSpec) -> Iterator[Problem]:
+    """A range in `when` that lies between two steps of the parent: the API server does not count steps."""
+    domains = {p.name: domain(p) for p in spec.parameters}
+    for i, parameter in enumerate(spec.parameters):
+        for j, when in enumerate(parameter.when):
+            values = domains[when.parameter]
+            if isinstance(values, Lattice) and not values.crossed(when.min, when.max):
+                yield Problem(
+                    f"spec.parameters[{i}].when[{j}]",
+                    f"{when.parameter} is never at least {when.min:g} and at most {when.max:g}; allowed: {values.told}",
+                )
 
 
 def _unsearchable(spec: SweepSpec) -> Iterator[Problem]:
@@ -87,7 +100,7 @@ def _template(spec: SweepSpec) -> Iterator[Problem]:
     yield from template.problems(spec)
 
 
-_RULES = (_doubled_values, _colliding_names, _unsearchable, _trainer_settings, _template)
+_RULES = (_doubled_values, _colliding_names, _never_active, _unsearchable, _trainer_settings, _template)
 
 
 # ---- advice ------------------------------------------------------------------------------------------------------------
@@ -103,6 +116,7 @@ def _wide_ranges(spec: SweepSpec) -> Iterator[Problem]:
         if (
             p.type == "Float"
             and p.scale is None
+            and p.distribution is None
             and p.step is None
             and p.min
             and p.max

@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from hypersweep.core.goyaml import dump
-from hypersweep.core.rules import RULES, Rule
+from hypersweep.core.rule import Rule
+from hypersweep.core.rules import RULES
 from hypersweep.core.spec import EXPECTED, GROUP, KIND, LONGEST_NAME, PLURAL, VERSION, Model, SweepSpec
 from hypersweep.core.status_schema import SweepStatus
 

@@ -5,11 +5,12 @@ Values are exact: what JSON writes and reads again is the same value.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Protocol
 
+from hypersweep.core.measure import Measure
 from hypersweep.core.spec import Parameter
 from hypersweep.core.trial import Value
 from hypersweep.core.wording import shown
@@ -56,6 +57,22 @@ class Domain(Protocol):
 
 
 @dataclass(frozen=True)
+class Levels:
+    """Countably many values of a parameter: so many, and which; numbers ascend."""
+
+    size: int
+    at: Callable[[int], Value]
+
+    def first(self, holds: Callable[[Any], bool]) -> int:
+        """The first level that something holds for, given that it holds for all after that one. `size`: for none."""
+        low, high = 0, self.size
+        while low < high:
+            middle = (low + high) // 2
+            low, high = (low, middle) if holds(self.at(middle)) else (middle + 1, high)
+        return low
+
+
+@dataclass(frozen=True)
 class Choices:
     """Discrete, Categorical, Boolean: each value equally likely."""
 
@@ -91,7 +108,7 @@ class Choices:
 
     def _typed(self, value: Any) -> bool:
         if self.noun == "numbers":
-            return _is_number(value)
+            return is_number(value)
         return type(value) is type(self.values[0])
 
 
@@ -102,7 +119,7 @@ class Lattice:
     low: Fraction
     step: Fraction
     size: int
-    log: bool
+    measure: Measure
     whole: bool  # Integer
 
     def at(self, index: int) -> int | float:
@@ -113,41 +130,58 @@ class Lattice:
         return min(max(round((_exact(value) - self.low) / self.step), 0), self.size - 1)
 
     def draw(self, bits: int) -> int | float:
-        if not self.log:
+        if self.measure.even:
             return self.at(bits * self.size >> _BITS)  # exact, also for more values than floats can tell apart
         return self.near(_part(bits))
 
     def near(self, part: float) -> int | float:
-        if self.size == 1 or not self.log:
+        if self.size == 1 or self.measure.even:
             return self.at(min(int(part * self.size), self.size - 1))
-        value = _between(*self._edges, part, log=True)
-        index = min(max(math.floor((_exact(value) - self.low) / self.step), 0), self.size - 1)
+        place = self.measure.between(*self._edges, part)
+        index = min(max(math.floor((_exact(self.measure.to(place)) - self.low) / self.step), 0), self.size - 1)
         upper = min(index + 1, self.size - 1)
-        return self.at(upper if value / float(self.at(index)) > float(self.at(upper)) / value else index)
+        nearer = 2 * place > self._coordinate(index) + self._coordinate(upper)
+        return self.at(upper if nearer else index)
 
     def part(self, value: Any) -> float:
-        if self.size == 1 or not self.log:
+        if self.size == 1 or self.measure.even:
             return (self.index(value) + 0.5) / self.size
-        return _way(*self._edges, value, log=True)
+        return self.measure.way(*self._edges, self.measure.of(value))
+
+    @property
+    def even(self) -> bool:
+        """Whether each value is equally likely."""
+        return self.size == 1 or self.measure.even
 
     @property
     def _edges(self) -> tuple[float, float]:
-        """Log: where the first value's bin begins and the last one's ends, half a ratio beyond them."""
-        first, second, last, previous = (float(self.at(i)) for i in (0, 1, self.size - 1, self.size - 2))
-        return first * math.sqrt(first / second), last * math.sqrt(last / previous)
+        """Coordinates where the first value's bin begins and the last one's ends, half a step of the scale beyond them."""
+        first, second, last, previous = map(self._coordinate, (0, 1, self.size - 1, self.size - 2))
+        return first - (second - first) / 2, last + (last - previous) / 2
+
+    def _coordinate(self, index: int) -> float:
+        return self.measure.of(float(self.at(index)))
 
     def problem(self, value: Any) -> str | None:
-        if not _is_number(value) or (self.whole and value != int(value)):
-            return f"found {shown(value)}; allowed: {'an integer' if self.whole else 'a number'} {self._range()}"
+        if not is_number(value) or (self.whole and value != int(value)):
+            return f"found {shown(value)}; allowed: {'an integer' if self.whole else 'a number'} {self.told}"
         place = (_exact(value) - self.low) / self.step
         if not -_NEAR <= place <= self.size - 1 + _NEAR or abs(place - round(place)) > _NEAR:
-            return f"found {shown(value)}; allowed: {self._range()}"
+            return f"found {shown(value)}; allowed: {self.told}"
         return None
 
     def canonical(self, value: Any) -> int | float:
         return self.at(self.index(value))
 
-    def _range(self) -> str:
+    def crossed(self, low: float | None, high: float | None) -> bool:
+        """Whether a value lies from low to high (None: no bound)."""
+        first = 0 if low is None else max(math.ceil((_exact(low) - self.low) / self.step), 0)
+        last = self.size - 1 if high is None else min(math.floor((_exact(high) - self.low) / self.step), self.size - 1)
+        return first <= last
+
+    @property
+    def told(self) -> str:
+        """The values in words."""
         steps = "" if self.whole and self.step == 1 else f" in steps of {float(self.step):.12g}"
         return f"from {self.at(0)} to {self.at(self.size - 1)}{steps}"
 
@@ -158,7 +192,7 @@ class Interval:
 
     low: float
     high: float
-    log: bool
+    measure: Measure
 
     @property
     def size(self) -> int | None:
@@ -177,10 +211,10 @@ class Interval:
         return self.near(_part(bits))
 
     def near(self, part: float) -> float:
-        return self._clipped(_between(self.low, self.high, part, log=self.log))
+        return self._clipped(self.measure.to(self.measure.between(*self._ends, part)))
 
     def part(self, value: Any) -> float:
-        return _way(self.low, self.high, value, log=self.log)
+        return self.measure.way(*self._ends, self.measure.of(value))
 
     def points(self, count: int) -> Sequence[float]:
         """`count` values, evenly spaced on the scale, from low to high exactly; fewer where floats run out.
@@ -191,12 +225,16 @@ class Interval:
         return sorted({self.low, self.high, *inner})
 
     def problem(self, value: Any) -> str | None:
-        if _is_number(value) and self.low <= value <= self.high:
+        if is_number(value) and self.low <= value <= self.high:
             return None
         return f"found {shown(value)}; allowed: a number from {self.low} to {self.high}"
 
     def canonical(self, value: Any) -> float:
         return float(value) + 0.0  # and no negative zero
+
+    @property
+    def _ends(self) -> tuple[float, float]:
+        return self.measure.of(self.low), self.measure.of(self.high)
 
     def _clipped(self, value: float) -> float:
         return min(max(value, self.low), self.high)
@@ -216,13 +254,22 @@ def domain(parameter: Parameter) -> Domain:
         case "Float" if parameter.step:
             return _lattice(parameter, step=parameter.step)
     low, high = _bounds(parameter)
-    return Interval(float(low) + 0.0, float(high) + 0.0, parameter.scale == "Log")
+    return Interval(float(low) + 0.0, float(high) + 0.0, _measure(parameter))
 
 
 def _lattice(parameter: Parameter, *, step: float) -> Lattice:
     low, high = map(_exact, _bounds(parameter))
     size = (high - low) // _exact(step) + 1
-    return Lattice(low, _exact(step), size, parameter.scale == "Log", parameter.type == "Integer")
+    return Lattice(low, _exact(step), size, _measure(parameter), parameter.type == "Integer")
+
+
+def _measure(parameter: Parameter) -> Measure:
+    if parameter.distribution is None:
+        return Measure(parameter.scale or "Linear")
+    if parameter.mean is None or parameter.deviation is None:
+        raise TypeError(f"{parameter.name}: a distribution without mean and deviation passed the schema")
+    scale = "Log" if parameter.distribution == "LogNormal" else "Linear"
+    return Measure(scale, parameter.mean, parameter.deviation)
 
 
 def _bounds(parameter: Parameter) -> tuple[float, float]:
@@ -242,20 +289,6 @@ def _part(bits: int) -> float:
     return (bits >> (_BITS - 53)) / 2**53
 
 
-def _between(low: float, high: float, part: float, *, log: bool) -> float:
-    """What lies at that part of the way from low to high, on the scale."""
-    if log:
-        return math.exp(math.log(low) * (1 - part) + math.log(high) * part)
-    return low * (1 - part) + high * part
-
-
-def _way(low: float, high: float, value: float, *, log: bool) -> float:
-    """The inverse: which part of the way from low to high a value lies at."""
-    if log:
-        low, high, value = math.log(low), math.log(high), math.log(value)
-    return min(max((value - low) / (high - low), 0.0), 1.0) if low < high else 0.5
-
-
 def exact(value: Any) -> Any:
     """A value for exact arithmetic: of a float, the decimal that a person wrote; anything else is exact already."""
     return Fraction(repr(value)) if isinstance(value, float) else value
@@ -265,7 +298,8 @@ def _exact(value: float) -> Fraction:
     return Fraction(exact(value))
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether JSON would call it a number; true is none."""
     if isinstance(value, float):
         return math.isfinite(value)
     return isinstance(value, int) and not isinstance(value, bool)  # of any length: float() would overflow

@@ -7,31 +7,38 @@ come that some condition has ruled out; the number of ways to go on is a functio
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
+from itertools import pairwise
 from operator import or_
 
 from hypersweep.core.errors import Problem, SpecError
 
 MOST_STATES = 100_000  # half a second's work; what people write needs a few hundred
 
-Rule = tuple[int, frozenset[int]]  # (parent, its levels for which the condition holds)
+Rule = tuple[int, Sequence[range]]  # (parent, its levels for which the condition holds)
+Segment = tuple[
+    range, int
+]  # neighbouring levels of a parent, and the later places (bits of a mask) that each rules out
 
 
 @dataclass(frozen=True)
 class _Place:
-    """A parameter in visiting order, and the later places (bits of a mask) that each of its levels rules out."""
+    """A parameter in visiting order, and the later places that its levels rule out."""
 
     parameter: int
     levels: int
-    ruled_out: tuple[int, ...]  # by level; empty: the parameter is nobody's parent
+    segments: tuple[Segment, ...]  # all levels, ascending; empty: the parameter is nobody's parent
     absent: int  # ruled out where the parameter is inactive itself: all that have a condition on it
 
     @cached_property
     def groups(self) -> Mapping[int, int]:
         """How many levels rule out the same."""
-        return Counter(self.ruled_out)
+        groups: Counter[int] = Counter()
+        for levels, ruled_out in self.segments:
+            groups[ruled_out] += _length(levels)
+        return groups
 
 
 class Ranking:
@@ -56,21 +63,19 @@ class Ranking:
         for number, place in enumerate(self._places):
             if mask >> number & 1:
                 mask |= place.absent
-            elif not place.ruled_out:
+            elif not place.segments:
                 levels[place.parameter], rank = divmod(rank, self._count(number + 1, mask))
             else:
-                level, rank = self._descend(number, mask, rank)
-                levels[place.parameter] = level
-                mask |= place.ruled_out[level]
+                levels[place.parameter], mask, rank = self._descend(number, mask, rank)
         return levels
 
-    def _descend(self, number: int, mask: int, rank: int) -> tuple[int, int]:
-        """The level of a parent at which the rank lies, and the rank within it."""
-        for level, ruled_out in enumerate(self._places[number].ruled_out):
+    def _descend(self, number: int, mask: int, rank: int) -> tuple[int, int, int]:
+        """The level of a parent at which the rank lies, the mask with it, and the rank within it."""
+        for levels, ruled_out in self._places[number].segments:
             ways = self._count(number + 1, mask | ruled_out)
-            if rank < ways:
-                return level, rank
-            rank -= ways
+            if rank < ways * _length(levels):
+                return levels.start + rank // ways, mask | ruled_out, rank % ways
+            rank -= ways * _length(levels)
         raise IndexError(f"rank {rank} is beyond the last level of parameter {self._places[number].parameter}")
 
     def _count(self, number: int, mask: int) -> int:
@@ -89,7 +94,7 @@ class Ranking:
         place = self._places[number]
         if mask >> number & 1:
             return self._count(number + 1, mask | place.absent)
-        if not place.ruled_out:
+        if not place.segments:
             return place.levels * self._count(number + 1, mask)
         return sum(times * self._count(number + 1, mask | out) for out, times in place.groups.items())
 
@@ -107,13 +112,24 @@ def _place(parameter: int, order: Sequence[int], levels: Sequence[int], rules: S
         for parent, holds in rules[child]
         if parent == parameter
     ]
-    each = range(levels[parameter]) if children else ()  # without children, no need to look at 2^53 levels
     return _Place(
         parameter=parameter,
         levels=levels[parameter],
-        ruled_out=tuple(_union(bit for bit, holds in children if level not in holds) for level in each),
+        segments=tuple(_segments(levels[parameter], children)) if children else (),
         absent=_union(bit for bit, _ in children),
     )
+
+
+def _segments(levels: int, children: Sequence[tuple[int, Sequence[range]]]) -> Iterator[Segment]:
+    """The levels, cut where a condition begins or ceases to hold: few pieces, also of 2^53 levels."""
+    edges = {edge for _, holds in children for part in holds for edge in (part.start, part.stop) if 0 < edge < levels}
+    for start, stop in pairwise([0, *sorted(edges), levels]):
+        yield range(start, stop), _union(bit for bit, holds in children if not any(start in part for part in holds))
+
+
+def _length(levels: range) -> int:
+    """`len` cannot tell more than 2^63."""
+    return levels.stop - levels.start
 
 
 def _union(bits: Iterable[int]) -> int:

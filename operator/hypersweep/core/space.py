@@ -4,28 +4,54 @@ Owns the graph of `when`, and the verdict on an assignment. A parameter is activ
 condition on an inactive parent does not hold. Proposes nothing: that is for strategies.
 """
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 from typing import Any
 
 from hypersweep.core.constraints import Constraint, constraints
-from hypersweep.core.domain import Domain, domain
+from hypersweep.core.domain import Domain, Levels, domain, is_number
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.ranking import Ranking
-from hypersweep.core.spec import Parameter, ParameterConstraint, SweepSpec
+from hypersweep.core.spec import Parameter, ParameterConstraint, SweepSpec, When
 from hypersweep.core.trial import Assignment, Value
 from hypersweep.core.wording import nearest, shown
 
 
 @dataclass(frozen=True)
 class Condition:
-    """Holds where `parent` is active and has one of `values`."""
+    """Holds where `parent` is active and has one of `values`; of a number: where it lies from `low` to `high`."""
 
     parent: str
-    values: tuple[Value, ...]
-    levels: frozenset[int]  # indices of the values among the parent's
+    values: tuple[Value, ...] | None = None
+    low: float = -math.inf
+    high: float = math.inf
+
+    def holds(self, values: Mapping[str, Any]) -> bool:
+        """Given the active parameters before; of a value that is none of the parent's it does not hold."""
+        if self.parent not in values:
+            return False
+        value = values[self.parent]
+        if self.values is not None:
+            return value in self.values
+        return is_number(value) and self.low <= value <= self.high
+
+    def ranges(self, levels: Levels) -> Sequence[range]:
+        """The levels of the parent for which it holds."""
+        if self.values is not None:
+            return [range(i, i + 1) for i in range(levels.size) if levels.at(i) in self.values]
+        return [range(levels.first(lambda v: v >= self.low), levels.first(lambda v: v > self.high))]
+
+    def __str__(self) -> str:
+        if self.values is not None:
+            return f"{self.parent} is {' or '.join(sorted(map(_spelled, self.values)))}"
+        edges = [
+            f"{word} {edge:g}" for word, edge in (("at least", self.low), ("at most", self.high)) if math.isfinite(edge)
+        ]
+        return f"{self.parent} is {' and '.join(edges)}"
 
 
 @dataclass(frozen=True)
@@ -36,11 +62,12 @@ class Dimension:
     domain: Domain
     when: tuple[Condition, ...]
     points: int | None = None  # of a Float, for strategies that need a few of its values
+    default: Any = None  # its value in the trial of the defaults; checked by `problems` there
     path: str = field(default="", compare=False)
 
-    def active(self, values: Mapping[str, Value]) -> bool:
+    def active(self, values: Mapping[str, Any]) -> bool:
         """Whether all conditions hold, given the active parameters before this one."""
-        return all(c.parent in values and values[c.parent] in c.values for c in self.when)
+        return all(condition.holds(values) for condition in self.when)
 
 
 @dataclass(frozen=True)
@@ -73,10 +100,7 @@ class Space:
         places = {p.name: f"{path}[{i}]" for i, p in enumerate(parameters)}
         by_name = {p.name: p for p in parameters}
         return cls(
-            tuple(
-                Dimension(name, domains[name], _conditions(by_name[name], domains), by_name[name].points, places[name])
-                for name in _ordered(by_name, places)
-            ),
+            tuple(_dimension(by_name[name], domains, path=places[name]) for name in _ordered(by_name, places)),
             constraints(constrained, domains),
         )
 
@@ -86,16 +110,20 @@ class Space:
 
         Exact without constraints; with them no fewer than there are, since those that they rule out are counted, too.
         """
-        fewest = self.ranking([d.domain.size or 1 for d in self.dimensions]).total
+        fewest = self._total(more=0)
         if all(d.domain.size is not None for d in self.dimensions):
             return fewest
-        more = self.ranking([d.domain.size or 2 for d in self.dimensions]).total
-        return fewest if more == fewest else None  # equal: the intervals are never active
+        return fewest if self._total(more=1) == fewest else None  # equal: the intervals are never active
 
-    def ranking(self, levels: Sequence[int]) -> Ranking:
-        """Ranks of the assignments when dimension i takes `levels[i]` values (a parent: all of its own)."""
+    def _total(self, *, more: int) -> int:
+        """Assignments where an interval has a few values only, and `more` besides."""
+        return self.ranking([_levels(d, self.dimensions, more) for d in self.dimensions]).total
+
+    def ranking(self, levels: Sequence[Levels]) -> Ranking:
+        """Ranks of the assignments when dimension i takes the values of `levels[i]`."""
         places = {d.name: i for i, d in enumerate(self.dimensions)}
-        return Ranking(levels, [[(places[c.parent], c.levels) for c in d.when] for d in self.dimensions])
+        rules = [[(places[c.parent], c.ranges(levels[places[c.parent]])) for c in d.when] for d in self.dimensions]
+        return Ranking([level.size for level in levels], rules)
 
     def meets(self, assignment: Assignment) -> bool:
         """Whether an assignment without other problems meets all constraints."""
@@ -126,7 +154,11 @@ class Space:
                 found.append(Problem(where, wrong))
             elif d.name not in active:
                 found.append(Problem(where, f"found a value, but the parameter is inactive: it exists only {_told(d)}"))
-        return found or [Problem(path, _unmet(c, assignment)) for c in self.constraints if not c.holds(assignment)]
+        return found or self.unmet(assignment, path=path)
+
+    def unmet(self, assignment: Mapping[str, Any], *, path: str) -> list[Problem]:
+        """The constraints that an assignment without other problems, or a part of one, does not meet."""
+        return [Problem(path, _unmet(c, assignment)) for c in self.constraints if not c.holds(assignment)]
 
     def canonical(self, assignment: Mapping[str, Any]) -> Assignment:
         """The same assignment in canonical order and exact types. SpecError: it has problems."""
@@ -148,13 +180,32 @@ def _spelled(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def _conditions(parameter: Parameter, domains: Mapping[str, Domain]) -> tuple[Condition, ...]:
-    conditions = []
-    for when in parameter.when:
-        parent = domains[when.parameter]
-        levels = frozenset(i for i in range(parent.size or 0) if _spelled(parent.at(i)) in when.values)
-        conditions.append(Condition(when.parameter, tuple(map(parent.at, sorted(levels))), levels))
-    return tuple(sorted(conditions, key=lambda c: (c.parent, sorted(c.levels))))
+def _dimension(parameter: Parameter, domains: Mapping[str, Domain], *, path: str) -> Dimension:
+    when = tuple(sorted((_condition(w, domains[w.parameter]) for w in parameter.when), key=lambda c: c.parent))
+    values = domains[parameter.name]
+    return Dimension(parameter.name, values, when, parameter.points, parameter.default, path)
+
+
+def _condition(when: When, parent: Domain) -> Condition:
+    if when.values is not None:
+        values = (parent.at(i) for i in range(parent.size or 0))
+        return Condition(when.parameter, tuple(v for v in values if _spelled(v) in when.values))
+    low = -math.inf if when.min is None else when.min
+    high = math.inf if when.max is None else when.max
+    return Condition(when.parameter, None, low, high)
+
+
+def _levels(dimension: Dimension, others: Sequence[Dimension], more: int) -> Levels:
+    """All values; of an interval, one for each part that conditions on it tell apart, and `more` besides."""
+    size = dimension.domain.size
+    if size is not None:
+        return Levels(size, dimension.domain.at)
+    low, high = float(dimension.domain.near(0.0)), float(dimension.domain.near(1.0))
+    conditions = [c for d in others for c in d.when if c.parent == dimension.name]
+    edges = sorted({low, high, *(edge for c in conditions for edge in (c.low, c.high) if low < edge < high)})
+    values = sorted([*edges, *((a + b) / 2 for a, b in pairwise(edges))]) if conditions else [low]
+    values += [values[-1]] * more
+    return Levels(len(values), values.__getitem__)
 
 
 def _ordered(parameters: Mapping[str, Parameter], places: Mapping[str, str]) -> list[str]:
@@ -181,5 +232,4 @@ def _unmet(constraint: Constraint, assignment: Mapping[str, Any]) -> str:
 
 
 def _told(dimension: Dimension) -> str:
-    conditions = (f"{c.parent} is {' or '.join(sorted(map(_spelled, c.values)))}" for c in dimension.when)
-    return f"where {' and '.join(conditions)}"
+    return f"where {' and '.join(map(str, dimension.when))}"

@@ -92,11 +92,17 @@ class Constraint(Model):
 class When(Model):
     """A condition on a parent parameter."""
 
-    parameter: Name = Field(description="The parent: a Categorical or Boolean parameter of this sweep.")
-    values: list[Choice] = Field(
-        min_length=1,
-        max_length=16,
-        description='Values of the parent under which the parameter exists; of a Boolean: "true", "false".',
+    parameter: Name = Field(description="The parent: another parameter of this sweep.")
+    values: Annotated[list[Choice], Field(min_length=1, max_length=16)] | None = Field(
+        None,
+        description="Of a Categorical or Boolean parent: values under which the parameter exists; "
+        'of a Boolean: "true", "false".',
+    )
+    min: Number | None = Field(
+        None, description="Of a Float, Integer or Discrete parent: the smallest value under which the parameter exists."
+    )
+    max: Number | None = Field(
+        None, description="Of a Float, Integer or Discrete parent: the largest value under which the parameter exists."
     )
 
 
@@ -109,9 +115,23 @@ class Parameter(Model):
     )
     min: Number | None = Field(None, description="Float, Integer: smallest value, inclusive. Required there.")
     max: Number | None = Field(None, description="Float, Integer: largest value, inclusive. Required there.")
-    scale: Literal["Linear", "Log"] | None = Field(
+    scale: Literal["Linear", "Log", "ReverseLog", "Logit"] | None = Field(
         None,
-        description="Float, Integer: how the range is measured. Linear (the default), or Log for values over several decades.",
+        description="Float, Integer: how the range is measured. Linear (the default), or Log for values over several decades; "
+        "Float: ReverseLog for values near 1, such as 0.9, 0.99, 0.999 (`max` below 1), Logit for values near 0 and near 1.",
+    )
+    distribution: Literal["Normal", "LogNormal"] | None = Field(
+        None,
+        description="Float, Integer: how likely values are, in place of a scale: around `mean` with `deviation`, within the "
+        "bounds. Normal, or LogNormal (the logarithm is normal). Without: evenly on the scale.",
+    )
+    mean: Number | None = Field(
+        None, description="With a distribution: the likeliest value (LogNormal: the median); from `min` to `max`."
+    )
+    deviation: Number | None = Field(
+        None,
+        description="With a distribution: the standard deviation. LogNormal: of the natural logarithm; 0.7 is a factor of two "
+        "either way, 2.3 a factor of ten.",
     )
     step: Number | None = Field(
         None, description="Float, Integer: distance between values, counted from `min`. Not with scale Log."
@@ -126,6 +146,11 @@ class Parameter(Model):
     values: Annotated[list[Choice], Field(min_length=1, max_length=64)] | None = Field(
         None,
         description='Categorical: the values, all different, always text (write "on" or "1" with quotes). Required there.',
+    )
+    default: Any = Field(
+        None,
+        description="Its value in the first trial after `initialTrials`; parameters without one are drawn there.",
+        json_schema_extra={**ANYTHING},
     )
     when: Annotated[list[When], Field(max_length=4)] = Field(
         [],

@@ -92,7 +92,8 @@ def _parameter(parameter: dict[str, Any]) -> dict[str, Any]:
         del known["step"]
     if "when" in known:
         known["when"] = sorted(
-            ({**w, "values": sorted(w["values"])} for w in known["when"]), key=lambda w: str(w["parameter"])
+            ({**w, "values": sorted(w["values"])} if "values" in w else w for w in known["when"]),
+            key=lambda w: str(w["parameter"]),
         )
     return known
 

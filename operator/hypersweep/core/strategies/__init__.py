@@ -11,7 +11,7 @@ from importlib import import_module
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.strategies import grid, random
+from hypersweep.core.strategies import defaults, grid, random
 from hypersweep.core.strategies.points import LOOKS
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Trial
@@ -26,7 +26,7 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     the initial ones. SpecError: see `problems`.
     """
     space = Space.of(spec)
-    initial = [space.canonical(t.parameters) for t in spec.initial_trials]
+    initial = _initial(spec, space)
     if trial < len(initial):
         return initial[trial]
     known = {t.index for t in (*history, *pending)}
@@ -45,6 +45,15 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     return answer
 
 
+def _initial(spec: SweepSpec, space: Space) -> list[Assignment]:
+    """What is tried before anything is proposed: the initial trials, then the defaults, where there are any."""
+    initial = [space.canonical(t.parameters) for t in spec.initial_trials]
+    first = defaults.assignment(
+        space, seen={space.key(a) for a in initial}, seed=spec.strategy.seed, trial=len(initial)
+    )
+    return initial if first is None else [*initial, first]
+
+
 def gives_up(spec: SweepSpec) -> bool:
     """Whether `suggest` answers None before every point has been looked at: the constraints leave too few to find."""
     count = size(spec)
@@ -54,8 +63,8 @@ def gives_up(spec: SweepSpec) -> bool:
 def problems(spec: SweepSpec) -> list[Problem]:
     """What `suggest` could not work with.
 
-    Circles in `when`, constraints that mean nothing or that no point meets, wrong initial trials, a Float that Grid
-    cannot take.
+    Circles in `when`, constraints that mean nothing or that no point meets, wrong initial trials and defaults, a Float
+    that Grid cannot take.
     """
     try:
         space = Space.of(spec)
@@ -67,6 +76,7 @@ def problems(spec: SweepSpec) -> list[Problem]:
         for i, t in enumerate(spec.initial_trials)
         for p in space.problems(t.parameters, path=f"spec.initialTrials[{i}].parameters")
     ]
+    found += defaults.problems(space)
     found += grid.problems(space) if spec.strategy.name == "Grid" else []
     return found or _unmeetable(spec, space)
 

@@ -3,10 +3,10 @@
 Owns what the values of a parameter on a grid are. Lists nothing: grids of 10^12 points cost no more than small ones.
 """
 
-from hypersweep.core.domain import Interval
+from hypersweep.core.domain import Interval, Levels
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.space import Dimension, Space
-from hypersweep.core.strategies.points import Levels, Points, tried
+from hypersweep.core.strategies.points import Points, tried
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment
 

@@ -4,23 +4,15 @@ Owns "the next point that no trial has had": exhaustive, without duplicates, and
 Random falls back on it where redrawing does not help.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
 
+from hypersweep.core.domain import Levels
 from hypersweep.core.keyed import number, permuted
 from hypersweep.core.space import Space
-from hypersweep.core.trial import Assignment, Trial, Value
+from hypersweep.core.trial import Assignment, Trial
 
 LOOKS = 10_000  # points that are tested against constraints before the search for one is given up: about half a second
-
-
-@dataclass(frozen=True)
-class Levels:
-    """The values that a parameter takes: so many, and which."""
-
-    size: int
-    at: Callable[[int], Value]
 
 
 class Points:
@@ -29,7 +21,7 @@ class Points:
     def __init__(self, space: Space, levels: Sequence[Levels]) -> None:
         self._space = space
         self._levels = levels
-        self._ranking = space.ranking([level.size for level in levels])
+        self._ranking = space.ranking(levels)
 
     @property
     def size(self) -> int:

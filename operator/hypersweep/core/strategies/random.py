@@ -6,10 +6,12 @@ another parameter changes it.
 
 from collections.abc import Hashable
 from collections.abc import Set as AbstractSet
+from types import MappingProxyType
 
+from hypersweep.core.domain import Levels
 from hypersweep.core.keyed import number
 from hypersweep.core.space import Dimension, Space
-from hypersweep.core.strategies.points import Levels, Points, tried
+from hypersweep.core.strategies.points import Points, tried
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Value
 
@@ -37,12 +39,16 @@ def points(space: Space) -> Points:
     return Points(space, [_levels(d) for d in space.dimensions])
 
 
-def draw(space: Space, *, seed: int, trial: int, redraw: int = 0) -> Assignment:
-    """A random assignment: parents first, then those of their children that are active."""
+def draw(
+    space: Space, *, seed: int, trial: int, redraw: int = 0, fixed: Assignment = MappingProxyType({})
+) -> Assignment:
+    """A random assignment: parents first, then those of their children that are active; what is `fixed` has its value."""
     values: dict[str, Value] = {}
     for d in space.dimensions:
         if d.active(values):
-            values[d.name] = d.domain.draw(number("Random", seed, trial, redraw, d.name))
+            values[d.name] = (
+                fixed[d.name] if d.name in fixed else d.domain.draw(number("Random", seed, trial, redraw, d.name))
+            )
     return values
 
 

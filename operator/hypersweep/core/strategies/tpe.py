@@ -178,8 +178,8 @@ def _distribution(domain: Domain) -> BaseDistribution:
 
 def _numbered(domain: Domain) -> bool:
     """Whether index stands for value; if not, its part of the way does."""
-    if isinstance(domain, Lattice) and domain.log:
-        return domain.size == 1
+    if isinstance(domain, Lattice) and not domain.even:
+        return False
     return domain.size is not None and domain.size <= STEPS
 
 
