@@ -69,7 +69,7 @@ def test_defaults_are_shown_but_never_inside_lists(server: Kubectl) -> None:
     server.apply(manifest("digits", ""))
     spec = server.json("get", "hps", "digits")["spec"]
     assert spec["trials"] == {"max": 20, "parallel": 1, "maxFailed": 5, "attempts": 2}
-    assert spec["strategy"] == {"name": "TPE", "seed": 0}
+    assert spec["strategy"] == {"name": "Auto", "seed": 0, "settings": {}}
     assert spec["objectives"] == [{"metric": "loss", "goal": "Minimize"}]
     assert spec["parameters"] == [{"name": "lr", "type": "Float", "min": 0.001, "max": 0.1}]
 

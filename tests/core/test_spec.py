@@ -39,7 +39,8 @@ def test_what_the_schema_defaults_the_models_default_alike() -> None:
     """The operator reads an object with the server's defaults, the laptop a file without: one spec."""
     bare = spec("")
     written = spec(
-        "strategy: {name: TPE, seed: 0}\ninitialTrials: []\ntracking: {server: default}\nsuspend: false\nretry: ''\n"
+        "strategy: {name: Auto, seed: 0, settings: {}}\ninitialTrials: []\ntracking: {server: default}\n"
+        "suspend: false\nretry: ''\n"
         "trials: {max: 20, parallel: 1, maxFailed: 5, attempts: 2}\nstopWhen: {targets: []}\n"
         "cleanup: {succeeded: 10m, failed: 24h, stopped: 10m}\n"
     )
@@ -110,7 +111,7 @@ def test_validate_warns_on_stderr_and_still_says_valid(tmp_path: Path, capsys: p
     path.write_text(manifest("digits", "parameters: [{name: b, type: Boolean}]\ntrials: {max: 3, max: 4}"))
     assert validate([path]) == 0
     out, err = capsys.readouterr()
-    assert out == f"{path}:3: digits: valid: TPE, 4 trials, 1 parameter (2 points)\n"
+    assert out == f"{path}:3: digits: valid: Auto, 4 trials, 1 parameter (2 points)\n"
     assert f"{path}:8: warning: spec.trials.max: found a second time" in err
     assert f"{path}:8: warning: spec.trials.max: found 4; the space has 2 points" in err
 

@@ -13,6 +13,7 @@ from typing import Any
 from hypersweep import __version__
 from hypersweep.cli.shorthand import GRAMMAR, manifest
 from hypersweep.core.errors import HyperSweepError, SpecError
+from hypersweep.core.spec import BUILT_IN, Strategy
 
 DEFAULT_TRACKING = "sqlite:///hypersweep.db"
 EXAMPLE = """\
@@ -84,7 +85,10 @@ def _add_run(commands: Any) -> None:
     goal.add_argument("--maximize", metavar="METRIC", help="the MLflow metric to maximize")
     goal.add_argument("--minimize", metavar="METRIC", help="the MLflow metric to minimize")
     run.add_argument(
-        "--strategy", choices=["TPE", "Random", "Grid"], default="TPE", help="what proposes (default: %(default)s)"
+        "--strategy",
+        default=Strategy().name,
+        metavar="NAME",
+        help=f"what proposes: {', '.join(BUILT_IN)}, or package/Name of one that is installed (default: %(default)s)",
     )
     run.add_argument("--seed", type=int, default=0, help="of the strategy (default: %(default)s)")
     run.add_argument("--trials", type=int, metavar="N", help="trials in all (default: the file's, or 20)")

@@ -23,6 +23,7 @@ from hypersweep.core.errors import (
     LaunchDelayed,
     LaunchRefused,
     SpecError,
+    StrategyError,
     TrackingError,
     TrackingNotFound,
 )
@@ -52,7 +53,9 @@ class SweepLoop:
         self._reporting: asyncio.Task[None] | None = None
         self._observer = observer or Nobody()
         self._generation: int | None = None
-        self._effective = ("", "")  # the strategy at work, and why
+        self._effective: tuple[SweepSpec, int, tuple[str, str]] | None = (
+            None  # the strategy at work, and why, when last told
+        )
         self._refused: Fault | None = None
         self._ended: Ending | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -116,7 +119,6 @@ class SweepLoop:
         self.keeper.begin(ended=self._ended is not None)
         try:
             self.spec = self.host.admit()
-            self._effective = effective(self.spec)
             self._refused = None
             if self._ended is None:
                 await self.host.world.check()
@@ -179,6 +181,8 @@ class SweepLoop:
             self.keeper.doubt()
         except TrackingError as error:
             self.keeper.failed(error)
+        except StrategyError as error:
+            self._refused = Fault(reason="StrategyFailed", message=str(error), since=self.clock())
         except HyperSweepError as error:
             log.warning("%s: %s", type(error).__name__, error, extra={"trial": action.index})
         except Exception:
@@ -219,7 +223,7 @@ class SweepLoop:
     # ---- the status --------------------------------------------------------------------------------------------------
 
     def _context(self, source: Source) -> statuses.Context:
-        name, reason = self._effective
+        name, reason = self._at_work()
         parent = self.keeper.parent
         return statuses.Context(
             generation=source.generation,
@@ -231,6 +235,15 @@ class SweepLoop:
             reason=reason,
             resumed=self.keeper.resumed,
         )
+
+    def _at_work(self) -> tuple[str, str]:
+        """The strategy and why, told anew when a trial has ended: a look costs nothing."""
+        spec, ended = self.spec, len(self.book.history) if self.book is not None else 0
+        if spec is None:
+            return "", ""
+        if self._effective is None or self._effective[0] is not spec or self._effective[1] != ended:
+            self._effective = spec, ended, effective(spec, ended=ended)
+        return self._effective[2]
 
     def _report(self, source: Source, status: statuses.Status, now: float) -> float:
         """Have the status written when it changed, at most once a second; else come back when the second is over."""

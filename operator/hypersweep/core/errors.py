@@ -2,6 +2,7 @@
 
 HyperSweepError
 ├── SpecError            the user's manifest says something that cannot be: a list of Problem
+├── StrategyError        a strategy that others wrote failed, or proposed what is none of the space
 ├── TrackingError        MLflow
 │   ├── TrackingUnavailable    down, slow, 5xx, 429, not JSON: try again later
 │   └── TrackingRefused        4xx: asking again changes nothing
@@ -38,6 +39,10 @@ class SpecError(HyperSweepError):
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("; ".join(str(p) for p in problems))
         self.problems = problems
+
+
+class StrategyError(HyperSweepError):
+    """A strategy that is installed beside the operator did not do what a strategy does."""
 
 
 class TrackingError(HyperSweepError):

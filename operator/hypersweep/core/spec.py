@@ -31,7 +31,18 @@ DURATION = "^" + "".join(rf"([0-9]{{1,6}}(\.[0-9]{{1,3}})?{unit})?" for unit in 
 NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 RESOURCE = r"^([a-z0-9.-]+/)?[A-Za-z0-9_.-]+$"
 CHOICE = r"^[^\x00-\x1f\x7f]+$"
+BUILT_IN = (
+    "Auto",
+    "Grid",
+    "Random",
+    "Sobol",
+    "TPE",
+    "GP",
+    "CMAES",
+)  # strategies; others are installed beside the operator
+STRATEGY = rf"^({'|'.join(BUILT_IN)}|[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z][A-Za-z0-9_]*)$"
 EXPECTED = {  # a pattern in words
+    STRATEGY: f"expected is {', '.join(BUILT_IN)}, or package/Name of a strategy that is installed beside the operator",
     DURATION: "a duration is expected, such as 90s, 10m or 1h30m (units from large to small: d, h, m, s, ms)",
     NAME: "a name is expected: letters, digits, `_`, `.` and `-`, first a letter or `_`",
     RESOURCE: "a resource of Kubernetes is expected, such as cpu, memory or nvidia.com/gpu",
@@ -173,13 +184,19 @@ class ParameterConstraint(Model):
 class Strategy(Model):
     """What proposes the assignments."""
 
-    reserved = {"settings": "object"}
-
-    name: Literal["Grid", "Random", "TPE"] = Field(
-        "TPE", description="Grid, Random, or TPE (tree-structured Parzen estimator)."
+    name: Annotated[str, Field(pattern=STRATEGY, min_length=1, max_length=100)] = Field(
+        "Auto",
+        description="Auto (the default: chosen by the space and by how much is known), Grid, Random, Sobol (evenly spread), TPE "
+        "(tree-structured Parzen estimator), GP (Gaussian process), CMAES (evolution strategy), or package/Name of one that is "
+        "installed beside the operator.",
     )
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(
         0, description="Same seed and same history: same proposals."
+    )
+    settings: dict[str, Any] = Field(
+        {},
+        description="Settings of that strategy, such as `startup: 12`; those that it does not have are refused by the operator.",
+        json_schema_extra={**ANYTHING},
     )
 
 

@@ -6,24 +6,21 @@ process and thread. None: all of the space has been tried, or, with constraints,
 """
 
 from collections.abc import Sequence
-from importlib import import_module
 
-from hypersweep.core.errors import Problem, SpecError
+from hypersweep.core.errors import Problem, SpecError, StrategyError
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.strategies import defaults, grid, random
+from hypersweep.core.strategies import catalog, defaults, grid, phases, random, settings
 from hypersweep.core.strategies.points import LOOKS
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Trial
-
-_MODULES = {"Grid": "grid", "Random": "random", "TPE": "tpe"}
 
 
 def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], trial: int) -> Assignment | None:
     """The assignment of trial number `trial`; None: the space is exhausted.
 
     `history` holds the committed trials and `pending` the open ones, in any order, with any gaps. The first trials are
-    the initial ones. SpecError: see `problems`.
+    the initial ones. SpecError: see `problems`. StrategyError: one that others wrote failed.
     """
     space = Space.of(spec)
     initial = _initial(spec, space)
@@ -31,8 +28,9 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
         return initial[trial]
     known = {t.index for t in (*history, *pending)}
     promised = [Trial(index=i, run="", parameters=p) for i, p in enumerate(initial) if i not in known]
-    module = import_module(f"{__name__}.{_MODULES[spec.strategy.name]}")  # Optuna is imported by those who use it
-    answer: Assignment | None = module.suggest(
+    name = spec.strategy.name
+    return catalog.ask(
+        name,
         Question(
             space=space,
             goals=tuple(o.goal for o in spec.objectives),
@@ -40,9 +38,9 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
             pending=(*pending, *promised),
             seed=spec.strategy.seed,
             trial=trial,
-        )
+            settings=settings.filled(catalog.settings_model(name), spec.strategy.settings),
+        ),
     )
-    return answer
 
 
 def _initial(spec: SweepSpec, space: Space) -> list[Assignment]:
@@ -63,8 +61,8 @@ def gives_up(spec: SweepSpec) -> bool:
 def problems(spec: SweepSpec) -> list[Problem]:
     """What `suggest` could not work with.
 
-    Circles in `when`, constraints that mean nothing or that no point meets, wrong initial trials and defaults, a Float
-    that Grid cannot take.
+    Circles in `when`, constraints that mean nothing or that no point meets, wrong initial trials and defaults, a strategy
+    or a setting that there is not, what the strategy cannot take.
     """
     try:
         space = Space.of(spec)
@@ -77,7 +75,7 @@ def problems(spec: SweepSpec) -> list[Problem]:
         for p in space.problems(t.parameters, path=f"spec.initialTrials[{i}].parameters")
     ]
     found += defaults.problems(space)
-    found += grid.problems(space) if spec.strategy.name == "Grid" else []
+    found += _of_strategy(spec, space)
     return found or _unmeetable(spec, space)
 
 
@@ -92,14 +90,30 @@ def _unmeetable(spec: SweepSpec, space: Space) -> list[Problem]:
     return [Problem("spec.parameterConstraints", f"found none among all {count:,} points of the space that meets them")]
 
 
-def effective(spec: SweepSpec) -> tuple[str, str]:
-    """The strategy that is at work, and why, for people."""
-    parameters = f"{len(spec.parameters)} parameter{'s' if len(spec.parameters) > 1 else ''}"
-    count = size(spec)
+def _of_strategy(spec: SweepSpec, space: Space) -> list[Problem]:
+    name = spec.strategy.name
+    if name in ("GP", "CMAES") and len(spec.objectives) > 1:
+        several = f"found {name}, which searches for one objective, and {len(spec.objectives)} objectives"
+        return [Problem("spec.strategy.name", f"{several}; allowed: Auto, TPE, Sobol, Random, Grid")]
+    try:
+        model = catalog.settings_model(name)
+        return [*settings.problems(model, spec.strategy.settings), *catalog.problems(name, space)]
+    except StrategyError as error:
+        return [Problem("spec.strategy.name", str(error))]
+
+
+def effective(spec: SweepSpec, *, ended: int = 0) -> tuple[str, str]:
+    """The strategy that is at work after so many ended trials, and why, for people."""
+    space, count = Space.of(spec), size(spec)
     points = "infinitely many points" if count is None else f"{count:,} point{'s' if count > 1 else ''}"
     if spec.parameter_constraints:
         points += ", fewer by what parameterConstraints rule out"
-    return spec.strategy.name, f"as asked for; {parameters}, {points}"
+    about = f"{phases.kind(space)}, {points}"
+    if spec.strategy.name != "Auto":
+        return spec.strategy.name, f"as asked for; {about}"
+    startup = settings.AutoSettings.model_validate(spec.strategy.settings).startup
+    name, why = phases.told(space, ended, startup=startup, objectives=len(spec.objectives))
+    return name, f"{why}; {about}, {ended} trial{'' if ended == 1 else 's'} ended"
 
 
 def size(spec: SweepSpec) -> int | None:

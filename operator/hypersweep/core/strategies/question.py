@@ -4,8 +4,9 @@ Plain data, frozen. A strategy is a function `suggest(question) -> Assignment | 
 been tried. Fields are only ever added, each with a default, so that strategies which others wrote go on working.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from hypersweep.core.space import Space
 from hypersweep.core.tally import Goal
@@ -22,6 +23,7 @@ class Question:
     pending: Sequence[Trial]  # trials whose assignment is given and whose end is not known
     seed: int
     trial: int
+    settings: Mapping[str, Any] = field(default_factory=dict)  # the strategy's own, checked; defaults are filled in
 
     @property
     def goal(self) -> Goal:

@@ -23,6 +23,7 @@ from hypersweep.core.domain import Choices, Domain, Lattice
 from hypersweep.core.keyed import number
 from hypersweep.core.space import Space
 from hypersweep.core.strategies import random
+from hypersweep.core.strategies.merit import measured
 from hypersweep.core.strategies.points import tried
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Outcome, Trial, Value
@@ -37,22 +38,17 @@ def suggest(question: Question) -> Assignment | None:
     space, history, pending = question.space, question.history, question.pending
     seed, trial = question.seed, question.trial
     seen = tried(space, (*history, *pending))
-    if len(history) >= STARTUP and any(_measured(t) or 0 < t.violation < math.inf for t in history):
+    startup = question.settings.get("startup", STARTUP)
+    if len(history) >= startup and any(measured(t) or 0 < t.violation < math.inf for t in history):
         distributions = {d.name: _distribution(d.domain) for d in space.dimensions}
         trials = [_frozen(t, space, distributions) for t in sorted((*history, *pending), key=lambda t: t.index)]
         study = load_study(study_name="", storage=_Given(trials, goal=question.goal, trial=trial), pruner=NopPruner())
-        for again, candidates in enumerate(CANDIDATES):
-            study.sampler = _sampler(candidates, seed=number("TPE", seed, trial, again) >> 32)
+        for again, candidates in enumerate((question.settings.get("candidates", CANDIDATES[0]), *CANDIDATES[1:])):
+            study.sampler = _sampler(candidates, startup=startup, seed=number("TPE", seed, trial, again) >> 32)
             answer = _answer(study.ask(), space, distributions)
             if space.key(answer) not in seen and space.meets(answer):
                 return answer
     return random.unseen(space, seen=seen, seed=seed, trial=trial)
-
-
-def _measured(trial: Trial) -> bool:
-    """Whether its value says how good the assignment is. A stopped trial's last value does, a NaN does not."""
-    known = trial.outcome in (Outcome.SUCCEEDED, Outcome.STOPPED)
-    return known and trial.value is not None and math.isfinite(trial.value)
 
 
 def _frozen(trial: Trial, space: Space, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
@@ -69,7 +65,7 @@ def _frozen(trial: Trial, space: Space, distributions: Mapping[str, BaseDistribu
         frozen.state = TrialState.PRUNED
     if trial.violation > 0:
         frozen.set_constraint("constraints", trial.violation)  # TPE ranks it after all feasible ones, the nearest first
-    if _measured(trial) and trial.value is not None:
+    if measured(trial) and trial.value is not None:
         if trial.outcome is Outcome.SUCCEEDED:
             frozen.state, frozen.value = TrialState.COMPLETE, trial.value
         else:
@@ -137,10 +133,10 @@ class _Given(InMemoryStorage):
         """For other processes that ask the same study; there are none."""
 
 
-def _sampler(candidates: int, *, seed: int) -> TPESampler:
+def _sampler(candidates: int, *, startup: int, seed: int) -> TPESampler:
     """A new one for each question: nothing it may remember changes an answer."""
     return TPESampler(
-        seed=seed, n_startup_trials=STARTUP, n_ei_candidates=candidates, multivariate=True, constant_liar=True
+        seed=seed, n_startup_trials=startup, n_ei_candidates=candidates, multivariate=True, constant_liar=True
     )
 
 

@@ -1,0 +1,112 @@
+"""Where a fitted process expects the most: the search for the largest expected improvement over the cube.
+
+Owns the acquisition (the logarithm of expected improvement, stable where the improvement is tiny) and how it is searched:
+points all over the cube and around the best trials, then a climb along the slope for the coordinates that may take any value.
+
+Ament et al., Unexpected Improvements to Expected Improvement for Bayesian Optimization, NeurIPS 2023.
+"""
+
+import math
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.special import erfcx, log_ndtr
+
+from hypersweep.core.strategies.cube import Array, Cube
+from hypersweep.core.strategies.surrogate import Surrogate
+
+ALL_OVER = 400
+AROUND = 80  # each of the best points
+BEST = 5
+_WAYS = np.array([0.3, 0.1, 0.03, 0.01])  # how far around, in parts of an axis
+_CLIMBERS = 4
+_STEPS = 30
+_ROOT2PI = 0.5 * math.log(2.0 * math.pi)
+
+
+def ranked(surrogate: Surrogate, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Points in the order of the improvement that is expected there, the best first, and its logarithm at each."""
+    best = float(surrogate.predict(surrogate.points)[0].min())
+    points = candidates(surrogate, rng)
+    scores = log_improvement(*surrogate.predict(points), best)[0]
+    tops = points[np.argsort(-scores, kind="stable")[:_CLIMBERS]]
+    climbed = _climbed(surrogate, tops, best)
+    points = np.vstack([climbed, points])
+    scores = np.concatenate([log_improvement(*surrogate.predict(climbed), best)[0], scores])
+    order = np.argsort(-scores, kind="stable")
+    return points[order], scores[order]
+
+
+def log_improvement(mean: Array, deviation: Array, best: float) -> tuple[Array, Array, Array]:
+    """log E[max(best - value, 0)], and its derivatives by mean and by deviation."""
+    z = (best - mean) / deviation
+    density = _log_h(z)
+    ratio = np.exp(np.minimum(log_ndtr(z) - density, 300.0))  # Phi / h
+    return np.log(deviation) + density, -ratio / deviation, (1.0 - ratio * z) / deviation
+
+
+def _log_h(z: Array) -> Array:
+    """log(phi(z) + z Phi(z))."""
+    near = np.maximum(z, -1.0)
+    plain = np.log(np.exp(-0.5 * near * near - _ROOT2PI) + near * np.exp(log_ndtr(near)))
+    far = np.minimum(z, -1.0)
+    product = -far * erfcx(-far / math.sqrt(2.0)) * math.sqrt(math.pi / 2.0)  # → 1 - 1/z²
+    rest = np.where(far > -1e4, np.log1p(-np.minimum(product, 1.0 - 1e-16)), -2.0 * np.log(-far))
+    return np.where(z > -1.0, plain, -0.5 * far * far - _ROOT2PI + rest)
+
+
+def candidates(surrogate: Surrogate, rng: np.random.Generator) -> Array:
+    """Settled points all over the cube, and around the best that are known."""
+    cube = surrogate.cube
+    order = np.argsort(surrogate.values, kind="stable")[:BEST]
+    around = [_around(cube, surrogate.points[i], rng) for i in order]
+    return _met(cube, cube.settled(np.vstack([rng.random((ALL_OVER, cube.size)), *around])))
+
+
+def _met(cube: Cube, points: Array) -> Array:
+    """Those that meet the constraints of the space; all, where none does."""
+    if not cube.space.constraints:
+        return points
+    meets = np.array([cube.space.meets(cube.assignment(point)) for point in points])
+    return points[meets] if meets.any() else points
+
+
+def _around(cube: Cube, centre: Array, rng: np.random.Generator) -> Array:
+    """Points that differ from one in a few coordinates, in some by little; choices are drawn anew."""
+    shape = AROUND, cube.size
+    ways = rng.choice(_WAYS, size=(AROUND, 1))
+    moved = centre + rng.normal(size=shape) * ways
+    fresh = rng.random(shape)
+    drawn = np.where(cube.unordered | (centre == cube.absent), fresh, np.abs(moved) % 2.0)
+    drawn = np.where(drawn > 1.0, 2.0 - drawn, drawn)
+    some = rng.random(shape) < rng.choice([1.5 / cube.size, 0.5, 1.0], size=(AROUND, 1))
+    few = some & (~cube.unordered | (rng.random(shape) < 0.5))
+    return np.where(few, drawn, np.where(centre < 0.0, fresh, centre))
+
+
+def _climbed(surrogate: Surrogate, starts: Array, best: float) -> Array:
+    """Where the slope leads from each start, all at once; parameters of few values stay where they are."""
+    cube = surrogate.cube
+    free = np.broadcast_to(cube.continuous, starts.shape) & (starts != cube.absent if cube.conditional else True)
+    if not free.any():
+        return starts
+
+    def loss(moved: Array) -> tuple[float, Array]:
+        points = starts.copy()
+        points[free] = moved
+        mean, deviation, mean_slope, deviation_slope = surrogate.slopes(points)
+        score, by_mean, by_deviation = log_improvement(mean, deviation, best)
+        slope = by_mean[:, None] * mean_slope + by_deviation[:, None] * deviation_slope
+        return -float(score.sum()), -slope[free]
+
+    found = minimize(
+        loss,
+        starts[free],
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.0, 1.0)] * int(free.sum()),
+        options={"maxiter": _STEPS, "maxfun": 2 * _STEPS},
+    )
+    points = starts.copy()
+    points[free] = found.x
+    return points

@@ -1,0 +1,76 @@
+"""GP: Bayesian optimization with a Gaussian process of our own, for few, dear trials.
+
+Owns which trials the process sees, and what of its proposals becomes the answer: the best that no trial has had. The cost is
+bounded: of a long history the process sees the `KEPT` trials that `_kept` names. Open trials are believed to come out as
+expected, so that those asked at one time lie apart.
+
+Conditional parameters are modelled like others (see cube.py). Jones et al., Efficient Global Optimization, 1998.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hypersweep.core.keyed import number
+from hypersweep.core.strategies import random, sobol
+from hypersweep.core.strategies.acquisition import ranked
+from hypersweep.core.strategies.cube import Array, Cube
+from hypersweep.core.strategies.merit import merits
+from hypersweep.core.strategies.points import tried
+from hypersweep.core.strategies.question import Question
+from hypersweep.core.strategies.surrogate import Surrogate, Transform
+from hypersweep.core.trial import Assignment, Trial
+
+STARTUP = 8  # ended trials, one of them measured, before the process is asked; until then, Sobol
+KEPT = 150  # trials that the process sees; fewer where there are many parameters
+_CELLS = 400_000  # parameters, times trials twice: what bounds a fit
+_OPEN = 64  # open trials that are believed, the newest
+
+
+def suggest(question: Question) -> Assignment | None:
+    """The assignment that promises the largest improvement and that no trial has had. None: the space is exhausted."""
+    cube = Cube(question.space)
+    seen = tried(question.space, (*question.history, *question.pending))
+    enough = len(question.history) >= question.settings.get("startup", STARTUP)
+    found = fitted(cube, question) if enough else None
+    if found is None:
+        return sobol.unseen(cube, seen=seen, seed=question.seed, trial=question.trial)
+    surrogate, _ = found
+    rng = np.random.default_rng(number("GP", question.seed, question.trial))
+    for point in ranked(surrogate, rng)[0]:
+        assignment = cube.assignment(point)
+        if cube.space.key(assignment) not in seen and cube.space.meets(assignment):
+            return assignment
+    return random.unseen(question.space, seen=seen, seed=question.seed, trial=question.trial)
+
+
+def fitted(cube: Cube, question: Question) -> tuple[Surrogate, Transform] | None:
+    """The process after this history, open trials believed, and how values were transformed; None: nothing is known."""
+    history = sorted(question.history, key=lambda t: t.index)
+    values = merits(history, question.goal)
+    if values is None:
+        return None
+    kept = _kept(values, most=min(KEPT, int((_CELLS / cube.size) ** 0.5)))
+    transform = Transform.of(values[kept])
+    surrogate = Surrogate(cube, _points(cube, [history[i] for i in kept]), transform.apply(values[kept]))
+    pending = sorted(question.pending, key=lambda t: t.index)[-_OPEN:]
+    return (surrogate.believing(_points(cube, pending)) if pending else surrogate), transform
+
+
+def _points(cube: Cube, trials: Sequence[Trial]) -> Array:
+    return np.array([cube.point(t.parameters) for t in trials])
+
+
+def _kept(values: NDArray[np.float64], *, most: int) -> Sequence[int]:
+    """Which trials the process sees: of many, the best half of `most`, the newest quarter, and of the rest every so many.
+
+    In the order of their numbers. A function of the values alone.
+    """
+    if len(values) <= most:
+        return range(len(values))
+    best = np.argsort(values, kind="stable")[: most // 2]
+    kept = set(map(int, best)) | set(range(len(values) - most // 4, len(values)))
+    rest = [i for i in range(len(values)) if i not in kept]
+    places = np.linspace(0, len(rest) - 1, most - len(kept)).astype(int)
+    return sorted(kept | {rest[p] for p in places})
