@@ -1,4 +1,4 @@
-"""hypersweep: run, validate, crd, operator. Owns the arguments and the exit codes; the work is done elsewhere.
+"""hypersweep: run, plan, validate, crd, operator. Owns the arguments and the exit codes; the work is done elsewhere.
 
 Exit codes: 0 done, 1 the sweep failed or the manifest is refused, 2 wrong usage, 130 interrupted.
 """
@@ -60,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
     validate.add_argument("paths", nargs="+", metavar="FILE", help="manifests; - reads standard input")
     validate.set_defaults(call=_validate)
 
+    _add_plan(commands)
+
     crd = commands.add_parser("crd", help="print the CustomResourceDefinition, for kubectl apply -f -")
     crd.set_defaults(call=_crd)
 
@@ -112,6 +114,43 @@ def _add_run(commands: Any) -> None:
         "--folder", type=Path, default=DEFAULT_FOLDER, help="for logs and checkpoints (default: %(default)s)"
     )
     run.set_defaults(call=_run)
+
+
+def _add_plan(commands: Any) -> None:
+    plan = commands.add_parser(
+        "plan",
+        help="say what a sweep will do, before anything is spent",
+        description="Say what a sweep will do, without a cluster: its space, its strategy and why, its first trials, what is "
+        "probably not meant, and what it may cost.",
+    )
+    plan.add_argument("file", metavar="FILE", help="a HyperparameterSweep; - reads standard input")
+    plan.add_argument("--first", type=_count, default=5, metavar="N", help="trials to show (default: %(default)s)")
+    plan.add_argument("--trial-hours", type=_amount, metavar="HOURS", help="how long a trial takes")
+    plan.add_argument("--price", type=_amount, metavar="PRICE", help="of an hour of one trial, in your currency")
+    plan.add_argument("--output", choices=["text", "json"], default="text", help="(default: %(default)s)")
+    plan.set_defaults(call=_plan)
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if not 0 <= count <= 100:
+        raise argparse.ArgumentTypeError(f"found {text}; allowed: 0 to 100")
+    return count
+
+
+def _amount(text: str) -> float:
+    amount = float(text)
+    if not 0 < amount < 1e9:
+        raise argparse.ArgumentTypeError(f"found {text}; allowed: more than 0, below 1e9")
+    return amount
+
+
+def _plan(given: argparse.Namespace) -> int:
+    from hypersweep.cli.plan import plan
+
+    if given.price is not None and given.trial_hours is None:
+        raise HyperSweepError("--price is of an hour of one trial: say with --trial-hours how many a trial takes")
+    return plan(given.file, first=given.first, trial_hours=given.trial_hours, price=given.price, form=given.output)
 
 
 def _run(given: argparse.Namespace) -> int:

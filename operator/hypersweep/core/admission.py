@@ -18,6 +18,7 @@ from hypersweep.core.spec import Parameter, SweepSpec
 from hypersweep.core.wording import shown
 from hypersweep_trainer.settings import check_settings
 
+_LOSSES = ("loss", "criterion", "loss_function", "loss_fn")
 DECADES = 3  # over more than so many, a linear scale nearly never tries the small values
 
 
@@ -108,7 +109,7 @@ _RULES = (_doubled_values, _colliding_names, _never_active, _unsearchable, _trai
 
 def advice(spec: SweepSpec) -> list[Problem]:
     """What is allowed and probably not meant, of a spec that `check` has nothing against."""
-    return [problem for rule in (_wide_ranges, _unreached, _never_tried, _exhausted) for problem in rule(spec)]
+    return [problem for rule in _ADVICE for problem in rule(spec)]
 
 
 def _wide_ranges(spec: SweepSpec) -> Iterator[Problem]:
@@ -125,6 +126,27 @@ def _wide_ranges(spec: SweepSpec) -> Iterator[Problem]:
         ):
             decades = f"{p.name} ranges over {math.log10(p.max / p.min):.0f} decades on a linear scale"
             yield Problem(f"spec.parameters[{i}]", f"{decades}: nine of ten values lie in the last one; `scale: Log`?")
+
+
+def _single_values(spec: SweepSpec) -> Iterator[Problem]:
+    for i, p in enumerate(spec.parameters):
+        values = domain(p)
+        if values.size == 1:
+            yield Problem(
+                f"spec.parameters[{i}]", f"{p.name} is always {shown(values.at(0))}: nothing is searched there"
+            )
+
+
+def _ranked_by_itself(spec: SweepSpec) -> Iterator[Problem]:
+    """Values of different losses are no measure of each other."""
+    for i, p in enumerate(spec.parameters):
+        for j, objective in enumerate(spec.objectives):
+            if p.name.lower() in _LOSSES and "loss" in objective.metric.lower() and domain(p).size != 1:
+                yield Problem(
+                    f"spec.objectives[{j}].metric",
+                    f"found {objective.metric}, while {p.name} (spec.parameters[{i}]) is searched: each loss would be ranked "
+                    "by itself; take a metric that all of them share, such as an accuracy",
+                )
 
 
 def _unreached(spec: SweepSpec) -> Iterator[Problem]:
@@ -155,3 +177,6 @@ def _exhausted(spec: SweepSpec) -> Iterator[Problem]:
         yield Problem(
             "spec.trials.max", f"found {spec.trials.max}; the space has {points}, and the sweep ends when all are tried"
         )
+
+
+_ADVICE = (_wide_ranges, _single_values, _ranked_by_itself, _unreached, _never_tried, _exhausted)

@@ -45,6 +45,12 @@ class Measure:
         """Whether equal distances between numbers are equally likely."""
         return self.scale == "Linear" and self.mean is None
 
+    def __str__(self) -> str:
+        if self.mean is None:
+            return self.scale
+        name = "LogNormal" if self.scale == "Log" else "Normal"
+        return f"{name}({self.mean:g}, {self.deviation:g})"
+
     def of(self, value: float) -> float:
         """The coordinate of a value."""
         return SCALES[self.scale].of(value)
