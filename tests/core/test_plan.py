@@ -77,7 +77,7 @@ def test_a_grid_is_sampled_on_its_points() -> None:
     assert found.meets == Estimate(45, 100)
 
 
-@pytest.mark.parametrize("name", ["Grid", "Random", "TPE"])
+@pytest.mark.parametrize("name", ["Auto", "Grid", "Random", "TPE", "Sobol"])
 def test_the_first_trials_are_those_of_the_sweep(name: str) -> None:
     """What is shown as certain is what the operator will launch, whatever the results are."""
     spec = sweep(
@@ -191,7 +191,7 @@ def path(tmp_path: Path) -> Path:
             "parameters:\n- {name: lr, type: Float, min: 0.001, max: 0.1, scale: Log}\n"
             "- {name: layers, type: Integer, min: 1, max: 4}\n"
             "- {name: skip, type: Boolean, when: [{parameter: layers, min: 3}]}\n"
-            "parameterConstraints: [{expression: 'lr * layers < 0.2'}]\ntrials: {max: 30}\n",
+            "parameterConstraints: [{expression: 'lr * layers < 0.2'}]\ntrials: {max: 30}\nstrategy: {name: TPE}\n",
         )
     )
     return found
