@@ -1,0 +1,67 @@
+"""A report as Markdown: for a terminal, for a file, and for the note on a run's page in MLflow."""
+
+from collections.abc import Iterator, Sequence
+
+from hypersweep.core.analysis.findings import Objective, Parameter, Report
+from hypersweep.core.analysis.lessons import blame, counted, unexplored
+
+SHOWN = 10  # pairs and failures
+
+
+def markdown(report: Report, *, title: str) -> str:
+    """The whole report."""
+    return "\n".join(_lines(report, title)).rstrip() + "\n"
+
+
+def _lines(report: Report, title: str) -> Iterator[str]:
+    counts = ", ".join(f"{count} {outcome.lower()}" for outcome, count in report.counts.items())
+    yield from (f"# {title}", "", f"Rests on {counted(report.trials)}: {counts}." if counts else "No trial yet.", "")
+    for objective in report.objectives:
+        yield from _objective(objective)
+    if report.failures:
+        yield from ("## What failed", "", *(f"- {blame(each)}" for each in report.failures[:SHOWN]), "")
+    yield from ("## Where nobody looked", "")
+    yield from _table(
+        ("parameter", "trials", "values", "largest gap"),
+        [
+            (t.parameter, str(t.trials), str(t.values), f"{t.gap} ({t.size:.0%})" if t.gap else "none")
+            for t in report.tried
+        ],
+    )
+    yield from (f"- {unexplored(each)}" for each in report.unseen[:SHOWN])
+
+
+def _objective(found: Objective) -> Iterator[str]:
+    goal = "less is better" if found.goal == "Minimize" else "more is better"
+    yield from (f"## What we learned: {found.metric} ({goal})", "")
+    yield from (f"{i}. {sentence}" for i, sentence in enumerate(found.lessons, start=1))
+    yield ""
+    if found.missing:
+        return
+    rows = [_row(p) for p in found.parameters]
+    yield from _table(("parameter", "importance", "differences", "chance", ""), rows)
+    for parameter in found.parameters:
+        if parameter.certain:
+            yield from _effect(parameter, found.metric)
+
+
+def _row(p: Parameter) -> tuple[str, ...]:
+    if p.missing:
+        return p.name, "", "", "", p.missing
+    chance = "< 0.001" if (p.chance or 0) < 0.001 else f"{p.chance:.2g}"
+    return p.name, f"{p.importance:.0%}", f"{p.share:.0%}", chance, "" if p.certain else "not told from chance"
+
+
+def _effect(parameter: Parameter, metric: str) -> Iterator[str]:
+    rows = [
+        (point.value, f"{point.expected:.4g}", f"{point.low:.4g} to {point.high:.4g}", str(point.trials))
+        for point in parameter.effect
+    ]
+    yield from _table((parameter.name, f"expected {metric}", "95 % interval", "trials"), rows)
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    for row in (head, ["-" * width for width in widths], *rows):
+        yield "| " + " | ".join(cell.replace("|", "\\|").ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+    yield ""
