@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hypersweep import __version__
+from hypersweep.cli import analyze
 from hypersweep.cli.shorthand import GRAMMAR, manifest
 from hypersweep.core.errors import HyperSweepError, SpecError
 from hypersweep.core.spec import BUILT_IN, Strategy
@@ -55,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
+
+    analyze.add(commands, tracking=DEFAULT_TRACKING)
 
     validate = commands.add_parser("validate", help="say what is wrong with manifests, before any cluster does")
     validate.add_argument("paths", nargs="+", metavar="FILE", help="manifests; - reads standard input")

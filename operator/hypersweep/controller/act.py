@@ -75,6 +75,7 @@ class Actor:
             name = spec.initial_trials[index].name or "" if index < len(spec.initial_trials) else ""
             book.proposed[index] = Trial(index=index, run="", parameters=parameters, name=name, retry=spec.retry)
         try:
+            await self.ledger.describe(spec)  # before any trial that it tells of
             tags = self._lineage(index)
             book.put(
                 await self.ledger.plan(index, parameters, name=name, retry=spec.retry, tags=tags, now=self.clock())

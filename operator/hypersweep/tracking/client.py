@@ -75,6 +75,10 @@ class ClientStore:
     async def experiment(self, name: str) -> str:
         return await self._call(lambda client: _experiment(client, name))
 
+    async def experiments(self) -> dict[str, str]:
+        """The ids of all active experiments, by name."""
+        return await self._call(_experiments)
+
     async def create_run(self, *, experiment: str, name: str, tags: Mapping[str, str], started: float) -> Run:
         check_texts(tags=tags)
         return _run(
@@ -219,7 +223,7 @@ def _connected(uri: str) -> "MlflowClient":
 @contextmanager
 def _alone(uri: str) -> Iterator[None]:
     """Hold the lock file beside a SQLite database, making its folder if need be."""
-    path = _sqlite_path(uri)
+    path = sqlite_path(uri)
     if path is None:
         yield
         return
@@ -229,7 +233,8 @@ def _alone(uri: str) -> Iterator[None]:
         yield
 
 
-def _sqlite_path(uri: str) -> Path | None:
+def sqlite_path(uri: str) -> Path | None:
+    """The file of a SQLite database; None: it is another kind of store."""
     prefix = "sqlite:///"
     return Path(uri.removeprefix(prefix).partition("?")[0]) if uri.startswith(prefix) and uri != prefix else None
 
@@ -248,6 +253,15 @@ def _experiment(client: "MlflowClient", name: str) -> str:
     if found.lifecycle_stage == "deleted":
         raise TrackingRefused(f'the experiment "{name}" is deleted in MLflow: restore it, or name another')
     return str(found.experiment_id)
+
+
+def _experiments(client: "MlflowClient") -> dict[str, str]:
+    found, page = dict[str, str](), None
+    while True:
+        page = client.search_experiments(max_results=RUNS_A_PAGE, page_token=page)
+        found |= {e.name: str(e.experiment_id) for e in page}
+        if not (page := page.token):
+            return found
 
 
 def _search(client: "MlflowClient", experiment: str, tags: Mapping[str, str], size: int, token: str | None) -> Any:

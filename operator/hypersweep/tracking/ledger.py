@@ -5,6 +5,7 @@ repaired by doing the operation again, in this process or the next. Decides noth
 cache: which run is a trial's, so that a run that shows up late is known for a duplicate.
 """
 
+import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -13,9 +14,12 @@ from dataclasses import replace
 
 from hypersweep.core.environment import MADE_BY, text
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
+from hypersweep.core.lineage import spec_tags, templates
+from hypersweep.core.names import template_hash
 from hypersweep.core.reading import Reading, read
 from hypersweep.core.resources import Hours, Spent
 from hypersweep.core.snapshot import Ending
+from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Assignment, Measurement, Outcome, Result, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FAILED, FINISHED, KILLED, PARAM_LIMIT, RUNNING, Run, Store
@@ -40,6 +44,8 @@ class Ledger:
         self._parent: Parent | None = None
         self._known: dict[int, Trial] = {}
         self._unsure: set[int] = set()  # indices whose planning may have happened: the answer was lost
+        self._described: set[str] = set()  # hashes of the templates whose spec is on the sweep's run
+        self._describing = asyncio.Lock()
         self._read: dict[str, Run] = {}  # runs that `measure` read for the commit that follows
 
     @property
@@ -65,7 +71,18 @@ class Ledger:
         for other in found[1:]:
             await self._supersede(other.id, by=found[0].id)
         self._parent = records.parent_of(found[0])
+        self._described = set(templates(found[0].tags))
         return self._parent
+
+    async def describe(self, spec: SweepSpec) -> None:
+        """Have the spec on the sweep's own run, once for each template."""
+        template = template_hash(spec)
+        async with self._describing:
+            if template not in self._described:
+                if tags := spec_tags(spec):
+                    async with self._gone_if_deleted(self.parent.run):
+                        await self.store.log(self.parent.run, tags=tags)
+                self._described.add(template)
 
     async def heartbeat(self, owner: Owner, now: float) -> Parent:
         """Show that `owner` works on the sweep, unless another owner has come since we last looked.

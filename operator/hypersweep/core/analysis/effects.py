@@ -126,7 +126,7 @@ class _Model:
         return float(np.sqrt((self.weights @ kernel @ self.weights) / trace)) if trace > 1e-12 else 0.0
 
     def _invert(self) -> None:
-        whole: Floats = np.full((len(self.values), len(self.values)), _MEAN) + self.noise * np.eye(len(self.values))
+        whole = np.asarray(_MEAN + self.noise * np.eye(len(self.values)))
         for name, kernel in self.kernels.items():
             if self.variances[name] > 1e-9:
                 whole += self.variances[name] * kernel

@@ -47,7 +47,8 @@ class Evidence:
     @cached_property
     def values(self) -> Floats:
         """Of the measured trials."""
-        return np.clip(np.array([self.value(t) for t in self.measured], dtype=float), -LARGEST, LARGEST)
+        values: Floats = np.clip([self.value(t) or 0.0 for t in self.measured], -LARGEST, LARGEST)
+        return values
 
     @cached_property
     def losses(self) -> Floats:

@@ -27,7 +27,9 @@ def _best(found: Objective) -> str:
     if not found.best:
         return f"No trial has a finite {found.metric} yet."
     best, *others = found.best
-    sentence = f"Trial {best.trial} (run {best.run[:8]}) is the best: {found.metric} {best.value:.6g} with {_assignment(best)}"
+    sentence = (
+        f"Trial {best.trial} (run {best.run[:8]}) is the best: {found.metric} {best.value:.6g} with {_assignment(best)}"
+    )
     if not others:
         return f"{sentence}; it is the only result."
     gap = abs(others[0].value - best.value)

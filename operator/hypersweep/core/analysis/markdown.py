@@ -8,14 +8,15 @@ from hypersweep.core.analysis.lessons import blame, counted, unexplored
 SHOWN = 10  # pairs and failures
 
 
-def markdown(report: Report, *, title: str) -> str:
-    """The whole report."""
-    return "\n".join(_lines(report, title)).rstrip() + "\n"
+def markdown(report: Report, *, title: str, notes: Sequence[str] = ()) -> str:
+    """The whole report. `notes`: what else a reader must know of the trials."""
+    return "\n".join(_lines(report, title, notes)).rstrip() + "\n"
 
 
-def _lines(report: Report, title: str) -> Iterator[str]:
+def _lines(report: Report, title: str, notes: Sequence[str]) -> Iterator[str]:
     counts = ", ".join(f"{count} {outcome.lower()}" for outcome, count in report.counts.items())
-    yield from (f"# {title}", "", f"Rests on {counted(report.trials)}: {counts}." if counts else "No trial yet.", "")
+    yield from (f"# {title}", "", f"Rests on {counted(report.trials)}: {counts}." if counts else "No trial yet.")
+    yield from ("", *(f"- {note}" for note in notes), "")
     for objective in report.objectives:
         yield from _objective(objective)
     if report.failures:
