@@ -1,4 +1,4 @@
-"""hypersweep: run, plan, validate, crd, operator. Owns the arguments and the exit codes; the work is done elsewhere.
+"""hypersweep: run, plan, analyze, validate, crd, operator. Owns the arguments and the exit codes; the work is done elsewhere.
 
 Exit codes: 0 done, 1 the sweep failed or the manifest is refused, 2 wrong usage, 130 interrupted.
 """
@@ -56,7 +56,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
-
     analyze.add(commands, tracking=DEFAULT_TRACKING)
 
     validate = commands.add_parser("validate", help="say what is wrong with manifests, before any cluster does")

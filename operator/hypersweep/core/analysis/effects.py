@@ -78,7 +78,7 @@ class _Model:
         self.kernels, self.values = dict(kernels), values
         self.variances = dict.fromkeys(self.kernels, 1.0 / (len(self.kernels) + 1))
         self.noise = 0.5
-        self.inverse = np.eye(len(values))
+        self.inverse: Floats = np.eye(len(values))
         self.weights = values
 
     def fit(self, iterations: int) -> "_Model":
@@ -130,7 +130,7 @@ class _Model:
         for name, kernel in self.kernels.items():
             if self.variances[name] > 1e-9:
                 whole += self.variances[name] * kernel
-        self.inverse = np.linalg.inv(whole)
+        self.inverse = np.asarray(np.linalg.inv(whole), dtype=np.float64)
         self.weights = self.inverse @ self.values
 
 
