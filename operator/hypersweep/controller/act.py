@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from hypersweep.controller import curves
 from hypersweep.controller.book import Book
 from hypersweep.controller.world import TrackingTarget, World
 from hypersweep.core.environment import trial_seed
@@ -51,7 +52,9 @@ class Actor:
                 self.book.measured.pop(index, None)
                 self.book.put(trial)
             case Measure(index=index):
-                self.book.measured[index] = await self.ledger.measure(self.book.open[index], Reading.of(self.spec))
+                measured = await self.ledger.measure(self.book.open[index], Reading.of(self.spec))
+                flat = measured.value is not None and not await curves.finish(self.ledger, self.book, self.spec, index)
+                self.book.measured[index] = replace(measured, flat=flat)
             case Commit(index=index, result=result):
                 trial = await self.ledger.commit(self.book.open[index], result)
                 self.book.end(trial)

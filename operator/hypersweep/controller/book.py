@@ -4,10 +4,11 @@ Owns the trials, their tally, and what was measured or went wrong since. Knows n
 ledger too, or may be forgotten without harm.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hypersweep.core.snapshot import Action, Ending, Fault, Health, OpenTrial, Snapshot
-from hypersweep.core.spec import SweepSpec
+from hypersweep.core.spec import EarlyStopping, SweepSpec
+from hypersweep.core.stoppers import Table, Verdict
 from hypersweep.core.tally import Goal, Tally
 from hypersweep.core.trial import Attempt, Measurement, Outcome, Trial
 
@@ -27,6 +28,9 @@ class Book:
         self.tally = Tally(goal)
         self.measured: dict[int, Measurement] = {}
         self.faults: dict[int, Fault] = {}
+        self.table = Table()  # what early stopping compares a trial with
+        self.verdicts: dict[int, Verdict] = {}
+        self.judged_by: EarlyStopping | None = None  # the rule that table and verdicts are of
         self.proposed: dict[int, Trial] = {}  # assignments on their way into the ledger
         self._ended: dict[int, Trial] = {}
 
@@ -56,6 +60,7 @@ class Book:
     def reopen(self, trial: Trial) -> None:
         """A failed trial is open again. Counts anew: rare, and the only thing that takes an end back."""
         self._ended.pop(trial.index, None)
+        self.table.drop(trial.index)
         self.history = [t for t in self.history if t.index != trial.index]
         self.open[trial.index] = trial
         self.tally = Tally.of(self.goal, [*self.history, *self.open.values()])
@@ -65,9 +70,16 @@ class Book:
         """An open trial's run is gone from the ledger: its index is free."""
         self._forget(index)
         self.tally.release(index)
+        self.table.drop(index)
 
     def trial(self, index: int) -> Trial | None:
         return self.open.get(index) or self._ended.get(index)
+
+    @property
+    def trials(self) -> Iterator[Trial]:
+        """All that are known, open ones first."""
+        yield from self.open.values()
+        yield from self._ended.values()
 
     @property
     def pending(self) -> Sequence[Trial]:
@@ -75,7 +87,7 @@ class Book:
         return [*self.open.values(), *self.proposed.values()]
 
     def _forget(self, index: int) -> None:
-        for kept in (self.open, self.measured, self.faults, self.proposed):
+        for kept in (self.open, self.measured, self.faults, self.proposed, self.verdicts):
             kept.pop(index, None)
 
 
@@ -106,6 +118,7 @@ def snapshot(
             attempt=newest.get(i),
             measured=book.measured.get(i),
             fault=book.faults.get(i),
+            verdict=book.verdicts.get(i),
             older_active=i in older_active,
         )
         for i, trial in sorted(book.open.items())

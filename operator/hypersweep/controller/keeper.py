@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from hypersweep.controller import curves
 from hypersweep.controller.backoff import Backoff
 from hypersweep.controller.book import Book
 from hypersweep.controller.host import Host
@@ -39,6 +40,7 @@ class Keeper:
         self._host, self._busy, self._clock = host, busy, clock
         self._backoff = Backoff()
         self._refreshed = self._beaten = 0.0
+        self._pace = curves.Pace()
         self._closed = False
 
     def due(self, spec: SweepSpec, now: float) -> float:
@@ -46,15 +48,15 @@ class Keeper:
         wait = self._backoff.wait("keep", now)
         if self.parent is None or self.tracking is not None or self.elsewhere is not None:
             return wait
-        return max(wait, min(self._refreshed + _refresh_every(spec), self._beaten + HEARTBEAT) - now)
+        return max(wait, min(self._refreshed + self._refresh_every(spec), self._beaten + HEARTBEAT) - now)
 
     async def keep(self, spec: SweepSpec, now: float) -> None:
         """Open it once; then bring the book up to date and show that we are alive."""
         try:
             if self.parent is None or self.elsewhere is not None:
                 await self._open(spec, now)
-            elif self.tracking is not None or now - self._refreshed >= _refresh_every(spec):
-                await self._refresh(now)
+            elif self.tracking is not None or now - self._refreshed >= self._refresh_every(spec):
+                await self._refresh(spec, now)
             if self.parent is not None and self.elsewhere is None and now - self._beaten >= HEARTBEAT:
                 await self._beat(now)
         except TrackingNotFound as error:
@@ -153,12 +155,13 @@ class Keeper:
 
     # ---- keeping the book in step ------------------------------------------------------------------------------------
 
-    async def _refresh(self, now: float) -> None:
+    async def _refresh(self, spec: SweepSpec, now: float) -> None:
         """Compare the open trials with the ledger's: what it has of them counts, also where an answer was lost."""
         assert self.ledger is not None  # noqa: S101
         assert self.book is not None  # noqa: S101
         moving, settled = set(self._busy), set(self.book.open) - set(self._busy)
-        found = {trial.index: trial for trial, _ in await self.ledger.unfinished(self._named_by_jobs())}
+        runs = await self.ledger.unfinished(self._named_by_jobs())
+        found = {trial.index: trial for trial, _ in runs}
         for index in settled:
             trial = self.book.open.get(index)
             if trial is None or index in self._busy:
@@ -170,6 +173,9 @@ class Keeper:
         for index in found.keys() - moving - set(self._busy):
             if self.book.trial(index) is None:
                 self.book.put(found[index])  # planned by us, though we were not told
+        if spec.early_stopping is not None:
+            judged = [(t, r) for t, r in runs if t.index in self.book.open and t.index not in self._busy]
+            self._pace.saw(await curves.look(self.ledger, self.book, spec, judged), now)
         self._refreshed = now
 
     async def _settle(self, trial: Trial) -> None:
@@ -185,7 +191,7 @@ class Keeper:
             if there.outcome is not Outcome.OPEN and trial.index in self.book.open:
                 self.book.end(there)
 
-
-def _refresh_every(spec: SweepSpec) -> float:
-    patience = spec.trials.no_progress
-    return REFRESH if patience is None else max(1.0, min(REFRESH, seconds(patience) / 4))
+    def _refresh_every(self, spec: SweepSpec) -> float:
+        patience = spec.trials.no_progress
+        every = REFRESH if patience is None else max(1.0, min(REFRESH, seconds(patience) / 4))
+        return every if spec.early_stopping is None else min(every, self._pace.period(spec))

@@ -135,8 +135,20 @@ def _spec() -> Schema:
                 "for another search create a sweep of another name",
             }
         )
+    spec["x-kubernetes-validations"] += [_lasting(field) for field in ("metric", "axis")]
     spec["x-kubernetes-validations"] += [_suspended(field) for field in _EDITABLE_WHILE_SUSPENDED]
     return spec
+
+
+def _lasting(field: str) -> Schema:
+    """What the curves of ended trials were read by: another would make their marks mean something else."""
+    new, old = "self.earlyStopping", "oldSelf.earlyStopping"
+    return {
+        "rule": f"!has({new}) || !has({old}) || (has({new}.{field}) == has({old}.{field}) && "
+        f"(!has({new}.{field}) || {new}.{field} == {old}.{field}))",
+        "message": f"spec.earlyStopping.{field} is frozen: what was read of earlier trials would not compare",
+        "fieldPath": ".earlyStopping",
+    }
 
 
 def _suspended(field: str) -> Schema:

@@ -32,9 +32,11 @@ from hypersweep.core.snapshot import (
     Snapshot,
 )
 from hypersweep.core.spec import SweepSpec, seconds
+from hypersweep.core.stoppers import Verdict, metric_of
 from hypersweep.core.trial import Attempt, Measurement, Outcome, Phase, Reason, Result, Trial
 
 RESYNC = 60.0  # seconds: look again at the latest
+NO_CURVE = "early stopping could not judge it: log the metric as training goes, each point with its own step"
 OBJECTIVE_GRACE = 30.0  # seconds that a metric may arrive after its trainer's end
 NEVER_STARTS = 300.0  # seconds that an image or a container may fail to come up
 CONFLICT_GRACE = 300.0  # seconds that a foreign Job may keep our name (an old sweep's Jobs being collected)
@@ -90,6 +92,8 @@ def _next_step(view: OpenTrial, spec: SweepSpec, end: Ending | None, now: float)
     attempt = view.attempt
     if attempt is not None and attempt.phase is Phase.SUCCEEDED:
         return _after_success(view, attempt, spec, now)
+    if view.verdict is not None and spec.early_stopping is not None:
+        return _stopped(view, view.verdict, spec, now)
     if attempt is not None and attempt.phase is Phase.FAILED:
         return _after_failure(view, attempt, spec, end, now)
     if end is not None and (end.stops or attempt is None or attempt.phase is not Phase.RUNNING):
@@ -137,7 +141,14 @@ def _judged(view: OpenTrial, measured: Measurement, spec: SweepSpec, now: float)
         message = "; ".join(breaches(spec.constraints, measured.constrained))
         reason = Reason.CONSTRAINT_VIOLATED
         return _commit(view, Outcome.INFEASIBLE, reason, message, now, measured=measured, violation=beyond)
-    return _commit(view, Outcome.SUCCEEDED, "", "", now, measured=measured)
+    told = (Reason.NO_CURVE, NO_CURVE) if measured.flat else ("", "")
+    return _commit(view, Outcome.SUCCEEDED, *told, now, measured=measured)
+
+
+def _stopped(view: OpenTrial, verdict: Verdict, spec: SweepSpec, now: float) -> Step:
+    """Early stopping has spoken: the verdict goes into the ledger, and then the Job goes. The value is what it was judged by."""
+    value = verdict.value if metric_of(spec) == spec.objectives[0].metric else None
+    return _commit(view, Outcome.STOPPED, verdict.rule, verdict.message, now, measured=Measurement(value=value))
 
 
 def _after_failure(view: OpenTrial, attempt: Attempt, spec: SweepSpec, end: Ending | None, now: float) -> Step:

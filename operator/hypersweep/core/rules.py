@@ -17,7 +17,18 @@ from pydantic import BaseModel
 from hypersweep.core.errors import Problem
 from hypersweep.core.parameter_rules import PARAMETER, PARENTS, WHEN
 from hypersweep.core.rule import Rule
-from hypersweep.core.spec import Constraint, Model, Objective, Parameter, StopWhen, SweepSpec, Trials, When, seconds
+from hypersweep.core.spec import (
+    Constraint,
+    EarlyStopping,
+    Model,
+    Objective,
+    Parameter,
+    StopWhen,
+    SweepSpec,
+    Trials,
+    When,
+    seconds,
+)
 
 
 def problems(part: Model, path: str = "spec") -> Iterator[Problem]:
@@ -59,6 +70,13 @@ def _strangers(spec: SweepSpec) -> list[tuple[str, str]]:
     ]
 
 
+def _unjudged(spec: SweepSpec) -> list[tuple[str, str]]:
+    metrics, rule = [o.metric for o in spec.objectives], spec.early_stopping
+    if rule is None or rule.metric is None or rule.metric in metrics:
+        return []
+    return [("earlyStopping.metric", f"found {rule.metric}, which is no objective; allowed: {', '.join(metrics)}")]
+
+
 _SPEC = (
     Rule(
         cel="has(self.trainer) || has(self.job)",
@@ -67,6 +85,14 @@ _SPEC = (
         holds=lambda s: s.trainer is not None or s.job is not None,
     ),
     *PARENTS,
+    Rule(
+        field="earlyStopping.metric",
+        cel="!has(self.earlyStopping) || !has(self.earlyStopping.metric) || "
+        "self.objectives.exists(o, o.metric == self.earlyStopping.metric)",
+        message="early stopping's metric must be that of an objective; the objectives are",
+        found="self.objectives.map(o, o.metric)",
+        offenders=_unjudged,
+    ),
     Rule(
         field="stopWhen.targets",
         cel="!has(self.stopWhen.targets) || self.stopWhen.targets.all(t, self.objectives.exists(o, o.metric == t.metric))",
@@ -119,6 +145,32 @@ _CONSTRAINT = (
     ),
 )
 
+
+def _settings_of(name: str, field: str) -> Rule:
+    """Settings of a rule stand in the field of its name, and in no other."""
+    return Rule(
+        field=field,
+        cel=f"!has(self.{field}) || self.type == '{name}'",
+        reason="FieldValueForbidden",
+        message=f"`{field}` holds the settings of {name}; the type is {{type}}",
+        holds=lambda e: getattr(e, field) is None or e.type == name,
+    )
+
+
+_EARLY_STOPPING = (
+    _settings_of("ASHA", "asha"),
+    _settings_of("Median", "median"),
+    _settings_of("Threshold", "threshold"),
+    Rule(
+        field="threshold",
+        cel="has(self.threshold) || self.type != 'Threshold'",
+        reason="FieldValueRequired",
+        message="type Threshold needs `threshold`; found none",
+        holds=lambda e: e.threshold is not None or e.type != "Threshold",
+    ),
+    _positive("poll", "poll"),
+)
+
 RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     Parameter: PARAMETER,
     When: WHEN,
@@ -126,5 +178,6 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     Constraint: _CONSTRAINT,
     SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
+    EarlyStopping: _EARLY_STOPPING,
     StopWhen: (_positive("duration", "duration"),),
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from hypersweep.core.resources import Spent
 from hypersweep.core.spec import SweepSpec
+from hypersweep.core.stoppers import Verdict
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Attempt, Measurement, Result, Trial
 
@@ -45,6 +46,7 @@ class OpenTrial:
     attempt: Attempt | None = None  # of number trial.attempt; None: no such Job exists
     measured: Measurement | None = None
     fault: Fault | None = None  # why the last launch did not happen
+    verdict: Verdict | None = None  # early stopping wants it to end
     older_active: bool = False  # an older attempt has not gone yet
 
 

@@ -70,6 +70,8 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
         "strategy": {"effective": context.effective, "reason": context.reason},
         "startTime": _time(snapshot.started),
     }
+    if snapshot.spec.early_stopping is not None:
+        status["earlyStopping"] = {"rule": snapshot.spec.early_stopping.type, "noCurve": tally.flat}
     if best is not None:
         status["best"] = _entry(best, snapshot.spec, context)
         status["top"] = [_entry(trial, snapshot.spec, context) for trial in tally.top]

@@ -82,6 +82,15 @@ class Effective(Part):
     reason: str = Field("", description="Why this one.")
 
 
+class Stopping(Part):
+    """Early stopping."""
+
+    rule: str = Field("", description="The rule at work.")
+    no_curve: int = Field(
+        0, description="Trials whose metric had a single point: the rule could not have judged them. Log it with steps."
+    )
+
+
 class Ledger(Part):
     """Where the results are."""
 
@@ -109,6 +118,7 @@ class SweepStatus(Part):
     top: list[Entry] = Field([], description="The best trials so far, best first, at most 10.")
     failures: list[Failure] = Field([], description="Failed trials, grouped by likeness, at most 5 groups.")
     strategy: Effective = Field(Effective(), description="The strategy at work.")
+    early_stopping: Stopping = Field(Stopping(), description="Early stopping, where the spec asks for it.")
     tracking: Ledger = Field(Ledger(), description="Where the results are.")
     start_time: str = Field("", description="When the sweep began.", json_schema_extra={"format": "date-time"})
     completion_time: str = Field("", description="When the sweep ended.", json_schema_extra={"format": "date-time"})

@@ -54,6 +54,7 @@ class Tally:
         self.failed: dict[int, str] = {}  # index of each trial that a retry would run -> token under which it ran
         self.improvement = Improvement()
         self.spent: Hours = {}
+        self.flat = 0  # trials that early stopping could not have judged
         self.streak = 0  # how many of the newest trials ended badly and alike
         self._alike: tuple[str, str] | None = None
         self._taken: set[int] = set()
@@ -114,6 +115,7 @@ class Tally:
         """Count an ended trial."""
         self.take(trial.index)
         self.counts[trial.outcome] += 1
+        self.flat += trial.reason == Reason.NO_CURVE
         self.spent = total([self.spent, *trial.spent.values()])
         self._rank(trial)
         self._judge(trial)

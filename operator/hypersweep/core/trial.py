@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from hypersweep.core.resources import Spent, Usage
+from hypersweep.core.stoppers.marks import Marks
 
 Value = str | float | int | bool
 Assignment = Mapping[str, Value]  # active parameters only
@@ -60,6 +61,7 @@ class Reason(StrEnum):
     LAUNCH_DELAYED = "LaunchDelayed"  # the API server said: not now
     NAME_CONFLICT = "NameConflict"  # a Job that is not ours has the name
     SWEEP_ENDED = "SweepEnded"
+    NO_CURVE = "NoCurve"  # succeeded, and early stopping could not have judged it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,6 +103,7 @@ class Measurement(_Valued):
     constrained: Mapping[str, float] = field(default_factory=dict)  # metric of a constraint -> what was read
     missing: str = ""  # with no value: the first metric that was never logged; empty: they share no step
     logged: tuple[str, ...] = ()  # names of the metrics that were
+    flat: bool = False  # its metric has a single point, and early stopping asked for a curve
     elsewhere: tuple[str, ...] = ()  # with no value: other runs that the trial made, by name
     metrics: Mapping[str, float] = field(default_factory=dict)
 
@@ -125,6 +128,7 @@ class Trial(_Valued):
     where: str = ""
     ended: float | None = None
     progress: float | None = None  # when the newest metric was logged (running trials)
+    rungs: Marks = field(default_factory=dict)  # what early stopping has seen of its curve
     spent: Spent = field(default_factory=dict)  # what its pods have used, as far as the ledger knows
 
 

@@ -20,6 +20,7 @@ from hypersweep.core.reading import Reading, read
 from hypersweep.core.resources import Hours, Spent
 from hypersweep.core.snapshot import Ending
 from hypersweep.core.spec import SweepSpec
+from hypersweep.core.stoppers import Point
 from hypersweep.core.trial import Assignment, Measurement, Outcome, Result, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FAILED, FINISHED, KILLED, PARAM_LIMIT, RUNNING, Run, Store
@@ -179,6 +180,14 @@ class Ledger:
             metrics=metrics,
         )
 
+    async def points(self, run: str, metric: str, *, axis: str | None) -> list[Point]:
+        """All that a run has logged of a metric; with an `axis`, placed by that metric's value at the same step."""
+        curve = await self.store.curve(run, metric)
+        if axis is None:
+            return [Point(float(p.step), p.value, p.timestamp) for p in curve]
+        places = {p.step: p.value for p in await self.store.curve(run, axis)}
+        return [Point(places[p.step], p.value, p.timestamp) for p in curve if p.step in places]
+
     # ---- writing trials ----------------------------------------------------------------------------------------------
 
     async def plan(
@@ -241,7 +250,7 @@ class Ledger:
         async with self._gone_if_deleted(run.id):
             if run.status != status or run.ended is None:
                 await self.store.finish(run.id, status=status, ended=result.ended)
-            await self._log_end(run, there, result)
+            await self._log_end(run, replace(there, rungs=trial.rungs), result)
         ended = replace(
             there,
             outcome=result.outcome,
@@ -253,6 +262,7 @@ class Ledger:
             ended=result.ended,
             message=records.clean(result.message, records.MESSAGE_LIMIT),
             spent=result.spent or there.spent,
+            rungs=trial.rungs,
         )
         return self._remember(ended)
 
@@ -307,7 +317,7 @@ class Ledger:
             raise TrackingRefused(f"run {run.id} is no trial's any more: {error}") from None
 
     async def _log_end(self, run: Run, trial: Trial, result: Result) -> None:
-        tags = records.committed_tags(result)
+        tags = records.committed_tags(result) | records.rung_tags(trial.rungs)
         try:
             await self.store.log(run.id, params=_missing(trial, run), tags=tags)
         except TrackingNotFound:

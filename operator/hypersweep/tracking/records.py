@@ -12,6 +12,7 @@ from typing import Any
 
 from hypersweep.core.errors import TrackingRefused
 from hypersweep.core.resources import Spent
+from hypersweep.core.stoppers import Mark, Marks
 from hypersweep.core.trial import Assignment, Outcome, Result, Trial
 from hypersweep.tracking.base import TAG_LIMIT, Run
 from hypersweep.tracking.identity import Identity, Owner, Parent
@@ -22,6 +23,7 @@ TRIAL, NAME, PARAMETERS = "hypersweep.trial", "hypersweep.name", "hypersweep.par
 ATTEMPT, CHARGED, RETRY = "hypersweep.attempt", "hypersweep.charged", "hypersweep.retry"
 OUTCOME, RESULT = "hypersweep.outcome", "hypersweep.result"
 REASON, MESSAGE, WHERE = "hypersweep.reason", "hypersweep.message", "hypersweep.where"
+RUNGS = "hypersweep.rungs"
 OWNER, SUPERSEDED_BY = "hypersweep.owner", "hypersweep.supersededBy"
 RESOURCES = "hypersweep.resourceHours"
 RUN_NAME = "mlflow.runName"
@@ -63,6 +65,12 @@ def planned_tags(index: int, parameters: Assignment, *, name: str, retry: str, p
 
 def attempt_tags(attempt: int, charged: int) -> dict[str, str]:
     return {ATTEMPT: str(attempt), CHARGED: str(charged)}
+
+
+def rung_tags(rungs: Marks) -> dict[str, str]:
+    """What early stopping saw of a trial's curve; none where it looked at nothing."""
+    said = {str(budget): [_number_out(mark.value), mark.time] for budget, mark in sorted(rungs.items())}
+    return {RUNGS: json.dumps(said, allow_nan=False, separators=(",", ":"))} if said else {}
 
 
 def resource_tags(spent: Spent) -> dict[str, str]:
@@ -119,6 +127,7 @@ def trial_of(run: Run) -> Trial:
             where=tags.get(WHERE, ""),
             progress=max((m.timestamp for m in run.metrics.values()), default=None),
             spent=json.loads(tags.get(RESOURCES, "{}")),
+            rungs=_rungs(tags.get(RUNGS, "{}")),
         )
     except KeyError as error:
         raise MalformedError(f"the tag {error} is missing") from None
@@ -200,6 +209,11 @@ def _result(text: str) -> dict[str, Any]:
         "violation": _number_in(said.get("violation")) or 0.0,
         "ended": None if ended is None else float(ended),
     }
+
+
+def _rungs(text: str) -> Marks:
+    said: dict[str, list[Any]] = json.loads(text)
+    return {int(budget): Mark(_number_in(value) or 0.0, float(time)) for budget, (value, time) in said.items()}
 
 
 def _number_out(value: float | None) -> float | str | None:

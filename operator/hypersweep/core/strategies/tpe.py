@@ -69,7 +69,7 @@ def _frozen(trial: Trial, space: Space, distributions: Mapping[str, BaseDistribu
         if trial.outcome is Outcome.SUCCEEDED:
             frozen.state, frozen.value = TrialState.COMPLETE, trial.value
         else:
-            frozen.intermediate_values = {0: trial.value}
+            frozen.intermediate_values = {max(trial.rungs, default=0): trial.value}
     return frozen
 
 
