@@ -23,6 +23,7 @@ from hypersweep.core.spec import (
     Model,
     Objective,
     Parameter,
+    ResourceLimit,
     StopWhen,
     SweepSpec,
     Trials,
@@ -179,5 +180,13 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     EarlyStopping: _EARLY_STOPPING,
+    ResourceLimit: (
+        Rule(
+            field="max",
+            cel="self.max > 0.0",  # a bound of the schema that is no whole number is cut when compared with one
+            message="`max` is {max}; it must be greater than 0",
+            holds=lambda limit: limit.max > 0,
+        ),
+    ),
     StopWhen: (_positive("duration", "duration"),),
 }

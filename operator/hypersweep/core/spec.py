@@ -293,7 +293,7 @@ class ResourceLimit(Model):
     resource: Annotated[str, Field(pattern=RESOURCE, min_length=1, max_length=128)] = Field(
         description="As pods name it: cpu (counted in cores), memory (in GiB), nvidia.com/gpu or another (in units)."
     )
-    max: Annotated[float, Field(ge=1e-6, le=LARGEST_NUMBER, allow_inf_nan=False)] = Field(
+    max: Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)] = Field(
         description="Hours of one unit: what pods reserve, times the time for which they do, over all attempts."
     )
 
