@@ -1,5 +1,6 @@
 """`hypersweep run`: real processes, a real MLflow."""
 
+import json
 import re
 import signal
 import sqlite3
@@ -12,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.cluster.waiting import eventually
-from tests.local.conftest import Folder
+from tests.local.conftest import TRIAL, Folder
 
 pytestmark = pytest.mark.tracking
 
@@ -21,6 +22,14 @@ import os, mlflow
 with mlflow.start_run():
     mlflow.log_metric("loss", float(os.environ["HP_LR"]), step=0)
 """
+
+CONDITIONAL_TRIAL = (
+    TRIAL.replace("flags = dict", "flags = {'lr': os.environ['HP_LR']} or dict")
+    + """
+with open(f"seen-{os.environ['HYPERSWEEP_TRIAL']}.json", "w") as file:
+    file.write(os.environ["HYPERSWEEP_PARAMETERS"])
+"""
+)
 
 
 def alive(pid: int) -> bool:
@@ -183,3 +192,33 @@ def test_help_answers_at_once() -> None:
     imported = subprocess.run(command, capture_output=True, text=True, check=True).stderr
     assert "argparse" in imported
     assert not re.search(r"\b(mlflow|torch|optuna|kubernetes)$", imported, re.MULTILINE)
+
+
+def test_a_conditional_and_constrained_sweep_runs_on_a_laptop(folder: Folder) -> None:
+    """A script sees the active parameters only, and each point that meets the constraints once; then the space is exhausted."""
+    (folder.path / "trial.py").write_text(CONDITIONAL_TRIAL)
+    command = json.dumps([sys.executable, "trial.py"])
+    (folder.path / "sweep.yaml").write_text(
+        f"""
+apiVersion: hypersweep.dev/v1alpha1
+kind: HyperparameterSweep
+metadata: {{name: {folder.name}}}
+spec:
+  objectives: [{{metric: loss, goal: Minimize}}]
+  parameters:
+  - {{name: lr, type: Discrete, numbers: [1, 2, 4], default: 2}}
+  - {{name: layers, type: Integer, min: 1, max: 2, default: 2}}
+  - {{name: skip, type: Boolean, when: [{{parameter: layers, min: 2}}]}}
+  parameterConstraints: [{{expression: lr * layers <= 4}}]
+  trials: {{max: 20, parallel: 2}}
+  job: {{template: {{spec: {{template: {{spec: {{containers: [{{name: train, image: x, command: {command}}}]}}}}}}}}}}
+"""
+    )
+    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri)
+    assert code == 0, out
+    assert "SpaceExhausted" in out
+    seen = [json.loads(p.read_text()) for p in sorted(folder.path.glob("seen-*.json"), key=lambda p: int(p.stem[5:]))]
+    assert (seen[0]["lr"], seen[0]["layers"]) == (2, 2)
+    points = {(s["lr"], s["layers"], s.get("skip")) for s in seen}
+    assert points == {(lr, 1, None) for lr in (1, 2, 4)} | {(lr, 2, skip) for lr in (1, 2) for skip in (False, True)}
+    assert len(seen) == len(points)

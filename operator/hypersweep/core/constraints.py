@@ -15,6 +15,7 @@ from hypersweep.core import expression
 from hypersweep.core.domain import Choices, Domain, exact
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.expression import Binary, Constant, ExpressionError, Items, Literal, Name, Node, Unary
+from hypersweep.core.reach import reach
 from hypersweep.core.spec import ParameterConstraint
 from hypersweep.core.wording import nearest, shown
 
@@ -65,6 +66,8 @@ def constraints(items: Sequence[ParameterConstraint], domains: Mapping[str, Doma
                 raise ExpressionError(f"it is {kind}; a comparison is expected, for instance a <= b")
             if not any(expression.names(tree)):
                 raise ExpressionError(f"it mentions no parameter; there are: {', '.join(domains)}")
+            if True not in (reach(tree, domains) or ()):
+                raise ExpressionError("it never holds, whatever values these parameters have")
             found.append(Constraint(" ".join(item.expression.split()), item.message or "", tree))
         except ExpressionError as error:
             problems.append(Problem(f"{PATH}[{i}].expression", f"found {shown(item.expression)}: {error}"))
