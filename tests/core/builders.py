@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from hypersweep.core.aim import Aim
 from hypersweep.core.snapshot import Health, OpenTrial, Snapshot
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.tally import Tally
@@ -88,6 +89,6 @@ def look(
 ) -> Snapshot:
     """A snapshot of these open trials after this history."""
     spec = spec or make_spec()
-    tally = Tally.of(spec.objectives[0].goal, [*history, *(v.trial for v in open_trials)])
+    tally = Tally.of(Aim.of(spec), [*history, *(v.trial for v in open_trials)])
     base = Snapshot(spec=spec, started=NOW - 1000, tally=tally, open=open_trials, health=Health())
     return replace(base, **changes)

@@ -142,6 +142,11 @@ def test_the_status_that_is_written_is_the_one_that_is_declared() -> None:
         status = build(context, snapshot, decide(snapshot, NOW), NOW)
         assert {"best", "top", "failures", "tracking"} <= status.keys()
         assert list(undeclared(status, ROOT["properties"]["status"], "status")) == []
+    several = make_spec(objectives=[{"metric": "a", "goal": "Minimize"}, {"metric": "b", "goal": "Maximize"}])
+    both = look(spec=several, history=(ended(0, 1.0, values=(1.0, 2.0)), ended(1, 0.5, values=(0.5, 1.0))))
+    status = build(context, both, decide(both, NOW), NOW)
+    assert {"best", "paretoFront"} <= status.keys()
+    assert list(undeclared(status, ROOT["properties"]["status"], "status")) == []
     assert "eta" in build(context, going, decide(going, NOW), NOW)
     assert "completionTime" in build(context, over, decide(over, NOW), NOW)
     fault = Fault(reason="InvalidSpec", message="no")

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hypersweep.core.aim import Aim
 from hypersweep.core.improvement import Improvement
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Outcome, Reason, Trial
@@ -52,10 +53,10 @@ def test_creeping_adds_up() -> None:
 
 def since(goal: str, *trials: Trial) -> int:
     """What the tally of these trials says, told one by one and read anew alike."""
-    one_by_one = Tally(goal)  # type: ignore[arg-type]
+    one_by_one = Tally(Aim(goals=(goal,)))  # type: ignore[arg-type]
     for trial in reversed(trials):
         one_by_one.add(trial)
-    anew = Tally.of(goal, trials)  # type: ignore[arg-type]
+    anew = Tally.of(Aim(goals=(goal,)), trials)  # type: ignore[arg-type]
     assert one_by_one.improvement.trials_since(0.0) == anew.improvement.trials_since(0.0)
     return anew.improvement.trials_since(0.0)
 

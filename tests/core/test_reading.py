@@ -13,6 +13,7 @@ NAN = math.nan
 LOSS: dict[str, Any] = {"metric": "loss", "goal": "Minimize"}
 BEST, MEAN = {**LOSS, "reduction": "Best"}, {**LOSS, "reduction": "MeanOfLast", "window": 2}
 LATENCY: dict[str, Any] = {"metric": "latency", "max": 20}
+MS: dict[str, Any] = {"metric": "ms", "goal": "Minimize"}
 Curves = Mapping[str, list[tuple[int, float]]]
 
 
@@ -98,6 +99,18 @@ ROWS: list[tuple[str, dict[str, Any], Curves, Mapping[str, float] | None]] = [
         {"objectives": [MEAN], "constraints": [LATENCY]},
         {"loss": by_step(9, 1, 2), "latency": [(0, 7)]},
         {"loss": 1.5, "latency": 7},
+    ),
+    (
+        "two objectives, at the last step that has both",
+        {"objectives": [LOSS, MS]},
+        {"loss": by_step(3, 1, 2), "ms": by_step(9, 7)},
+        {"loss": 1, "ms": 7},
+    ),
+    (
+        "two objectives and a constraint, where one is best",
+        {"objectives": [LOSS, MS], "readAt": {"metric": "ms"}, "constraints": [LATENCY]},
+        {"loss": by_step(3, 1, 2), "ms": by_step(9, 8, 8), "latency": by_step(4, 5, 6)},
+        {"loss": 1, "ms": 8, "latency": 5},
     ),
     (
         "a constraint on the objective itself",

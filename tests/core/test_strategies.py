@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from hypersweep.core import strategies
 from hypersweep.core.errors import SpecError
 from hypersweep.core.space import Space
-from hypersweep.core.spec import BUILT_IN, ParameterConstraint, SweepSpec
+from hypersweep.core.spec import BUILT_IN, Objective, ParameterConstraint, SweepSpec
 from hypersweep.core.strategies import grid, random
 from hypersweep.core.trial import Assignment, Outcome, Trial
 from tests.core.spaces import CONSTRAINTS, OPTIMIZER, SPACES, Json, every, parameters
@@ -322,6 +322,34 @@ def test_any_space_is_answered(name: str, made: list[Json], seed: int, kind: str
     check(spec, strategies.suggest(spec, history=history, pending=(), trial=15), after=history)
 
 
+SEVERAL: list[Json] = [
+    {"metric": "loss", "goal": "Minimize"},
+    {"metric": "accuracy", "goal": "Maximize"},
+    {"metric": "ms", "goal": "Minimize"},
+]
+
+
+@each_strategy
+@pytest.mark.parametrize("count", [2, 3])
+def test_several_objectives_are_answered_or_refused(name: str, count: int) -> None:
+    """Never by following the first alone: what cannot take them says so beforehand. Whatever ended is borne."""
+    spec = sweep(name, "mixed").model_copy(update={"objectives": several(count)})
+    if strategies.problems(spec):
+        assert "which takes one objective" in str(strategies.problems(spec)[0])
+        return
+    for kind in KINDS:
+        history = [
+            replace(t, values=(t.value, *(t.index % 7 * 1.0,) * (count - 1))) if t.value is not None else t
+            for t in made_history(spec, 40, kind=kind)
+        ]
+        pending = drawn(spec, 8, first=40)
+        check(spec, strategies.suggest(spec, history=history, pending=pending, trial=48), after=[*history, *pending])
+
+
+def several(count: int) -> list[Objective]:
+    return [Objective.model_validate(o) for o in SEVERAL[:count]]
+
+
 @each_strategy
 def test_a_thousand_trials_are_no_burden(name: str) -> None:
     """Seconds would hold up every launch; bench/ask.py has the figures."""
@@ -594,6 +622,22 @@ def test_tpe_keeps_away_from_where_trials_fail(outcome: Outcome) -> None:
     history = [on_a_line(i, None) for i in range(50)]
     history = [replace(t, outcome=outcome) if t.parameters["x"] > 0.5 else replace(t, value=1.0) for t in history]  # type: ignore[operator]
     assert sum(x > 0.5 for x in proposals(history)) < 0.25 * 40
+
+
+def test_tpe_follows_every_objective() -> None:
+    """Two bowls at 0.2 and 0.8, one of them upside down: the front is between them, and there it looks."""
+    spec = sweep("TPE", [{"name": "x", "type": "Float", "min": -1, "max": 2}])
+    spec = spec.model_copy(update={"objectives": several(2)})
+    trials: list[Trial] = []
+    for index in range(60):
+        answer = strategies.suggest(spec, history=trials, pending=(), trial=index)
+        assert answer is not None
+        x = float(answer["x"])
+        trials.append(replace(ended(index, answer, None), value=(x - 0.2) ** 2, values=(0.0, -((x - 0.8) ** 2))))
+    late = [float(t.parameters["x"]) for t in trials[30:]]
+    assert sum(0.1 < x < 0.9 for x in late) > 0.6 * len(late)
+    assert min(late) < 0.35
+    assert max(late) > 0.65
 
 
 def test_tpe_is_led_to_where_constraints_are_met() -> None:

@@ -8,6 +8,7 @@ import asyncio
 import json
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from hypothesis import HealthCheck, settings
@@ -20,12 +21,13 @@ from hypersweep.tracking import records
 from tests.core.builders import make_spec
 from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 
+LOSS = {"metric": "loss", "goal": "Minimize"}
 VALUES = st.sampled_from([0.1, 0.2, 0.2, 0.5, 1.0, math.nan, math.inf, None])
 BAD_ENDS = st.sampled_from(
     [Reason.CRASHED, Reason.CRASHED, Reason.OUT_OF_MEMORY, Reason.INTERRUPTED, Reason.DEADLINE_EXCEEDED]
 )
 STALE = st.sampled_from([False, False, False, True])
-MILLISECONDS = st.sampled_from([10.0, 10.0, 30.0, None])  # of which 20 are allowed
+MILLISECONDS = st.sampled_from([5.0, 10.0, 10.0, 30.0, None])  # of which 20 are allowed
 FAULTS = st.sampled_from(["", "", "", "fail before", "fail after", "kill before", "kill after"])
 
 
@@ -40,12 +42,19 @@ class Engine(RuleBasedStateMachine):
         self.finished: tuple[int, str] | None = None
         self.launched_by_end = 0
 
-    @initialize(parallel=st.integers(1, 3), most=st.integers(1, 6), finite=st.booleans(), constrained=st.booleans())
-    def begin(self, parallel: int, most: int, finite: bool, constrained: bool) -> None:
+    @initialize(
+        parallel=st.integers(1, 3),
+        most=st.integers(1, 6),
+        finite=st.booleans(),
+        constrained=st.booleans(),
+        several=st.booleans(),
+    )
+    def begin(self, parallel: int, most: int, finite: bool, *, constrained: bool, several: bool) -> None:
         space: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
         if finite:
             space = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
         spec = make_spec(
+            objectives=[LOSS, {"metric": "ms", "goal": "Maximize"}] if several else [LOSS],
             parameters=[space],
             constraints=[{"metric": "ms", "max": 20}] if constrained else [],
             trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2},
@@ -184,12 +193,12 @@ class Engine(RuleBasedStateMachine):
         """Of what the status tells of, nothing that was committed before is better."""
         best = self.cluster.status.get("best")
         if best and is_true(self.cluster.status, "Finished") and not self._edited():
-            values = [
-                v
-                for v in (self._value(r) for r in self._runs() if r.tags[records.OUTCOME] == "Succeeded")
-                if v is not None
-            ]
-            assert best["objectives"]["loss"] == min(values)
+            won = [r for r in self._runs() if r.tags[records.OUTCOME] == "Succeeded"]
+            if len(self.cluster.spec.objectives) == 1:
+                assert best["objectives"]["loss"] == min(self._values(r)[0] for r in won)
+            else:
+                assert [e["objectives"] for e in self.cluster.status["paretoFront"]] == _front(map(self._values, won))
+                assert best in self.cluster.status["paretoFront"]
 
     @invariant()
     def what_succeeded_keeps_its_constraints(self) -> None:
@@ -200,7 +209,8 @@ class Engine(RuleBasedStateMachine):
             outcome, result = run.tags[records.OUTCOME], json.loads(run.tags.get(records.RESULT) or "{}")
             ms = run.metrics["ms"].value if "ms" in run.metrics else None
             if outcome == Outcome.SUCCEEDED:
-                assert ms == 10
+                assert ms is not None
+                assert ms <= 20
             if run.tags.get(records.REASON) == Reason.CONSTRAINT_VIOLATED:
                 assert (outcome, ms, result["violation"]) == (Outcome.INFEASIBLE, 30, 0.5)
 
@@ -262,9 +272,9 @@ class Engine(RuleBasedStateMachine):
         ]
 
     @staticmethod
-    def _value(run: Any) -> float | None:
-        value = json.loads(run.tags[records.RESULT]).get("value")
-        return float(value) if value is not None else None
+    def _values(run: Any) -> list[float]:
+        result = json.loads(run.tags[records.RESULT])
+        return [float(value) for value in result.get("values") or [result["value"]]]
 
     def _edited(self) -> bool:
         return bool(self.cluster.status.get("observedGeneration") != self.cluster.generation)
@@ -280,6 +290,13 @@ class Engine(RuleBasedStateMachine):
         """Jobs of trials that have their outcome are on their way out."""
         ended = {int(r.tags[records.TRIAL]) for r in self._runs() if r.tags[records.OUTCOME] != Outcome.OPEN}
         return self.cluster.active() <= ended
+
+
+def _front(found: Iterable[Sequence[float]]) -> list[dict[str, float]]:
+    """Of small losses and many milliseconds, those that no other is better than, by the loss: brute force."""
+    points = {(loss, ms) for loss, ms in found}
+    kept = [(x, y) for x, y in points if not any((a, b) != (x, y) and a <= x and b >= y for a, b in points)]
+    return [{"loss": loss, "ms": ms} for loss, ms in sorted(kept)]
 
 
 Engine.TestCase.settings = settings(

@@ -59,6 +59,11 @@ OTHER = [
     ("another goal", "objectives.0.goal", "Maximize"),
     ("another reduction", "objectives.0.reduction", "Best"),
     ("another bound", "parameters.0.max", 2),
+    (
+        "one more objective",
+        "objectives",
+        [{"metric": "loss", "goal": "Minimize"}, {"metric": "ms", "goal": "Minimize"}],
+    ),
     ("an outcome constraint", "constraints", [{"metric": "latency_ms", "max": 20}]),
     ("another scale", "parameters.0.scale", "Log"),
     ("another step", "parameters.1.step", 2),

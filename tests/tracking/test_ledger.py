@@ -418,6 +418,41 @@ async def test_a_constraint_whose_metric_is_missing_leaves_no_value(store: FakeS
     assert (found.value, found.missing, found.logged) == (None, "ms", ("loss",))
 
 
+TWO = replace(LOSS, objectives=(*LOSS.objectives, Objective(metric="ms", goal="Minimize")), at="ms")
+
+
+async def test_several_objectives_are_read_where_one_is_best_and_read_back(store: FakeStore, ledger: Ledger) -> None:
+    """In the spec's order, at one step, as they were."""
+    trial = await plan(ledger)
+    for step, (loss, ms) in enumerate([(0.9, 9.0), (0.5, 7.0), (0.4, 8.0)]):
+        await store.log(trial.run, metrics={"loss": loss, "ms": ms}, step=step)
+    found = await ledger.measure(trial, TWO)
+    assert (found.value, found.values) == (0.5, (0.5, 7.0))
+    await ledger.commit(trial, Result(outcome=Outcome.SUCCEEDED, value=found.value, values=found.values, ended=NOW))
+    [read] = await (await reopened(store)).history()
+    assert (read.value, read.values) == (0.5, (0.5, 7.0))
+
+
+async def test_a_second_objective_that_is_no_number_reads_back(store: FakeStore, ledger: Ledger) -> None:
+    """Like a first."""
+    trial = await plan(ledger)
+    await ledger.commit(trial, Result(outcome=Outcome.INFEASIBLE, value=1.0, values=(1.0, math.nan), ended=NOW))
+    [read] = await (await reopened(store)).history()
+    assert repr(read.values) == "(1.0, nan)"
+
+
+async def test_the_parent_run_shows_how_the_front_grows(store: FakeStore, ledger: Ledger) -> None:
+    """A curve over ended trials; at the end the front's trials, and no single best value."""
+    await ledger.progress(hypervolume=1.5, ended=5)
+    await ledger.progress(hypervolume=2.5, ended=9)
+    best = replace(await plan(ledger), value=0.5, values=(0.5, 7.0))
+    await ledger.finish(ending=DONE, best=best, front=[best], counts={Outcome.SUCCEEDED: 9}, now=NOW)
+    run = store.runs[ledger.parent.run]
+    assert [(p.step, p.value) for p in await store.curve(run.id, "hypervolume")] == [(5, 1.5), (9, 2.5)]
+    assert run.tags["hypersweep.paretoFront"] == "[0]"
+    assert "best" not in run.metrics
+
+
 @pytest.mark.parametrize("violation", [0.25, math.inf])
 async def test_a_violation_reads_back(store: FakeStore, ledger: Ledger, violation: float) -> None:
     """After a restart the search is led by the same amounts."""

@@ -6,18 +6,19 @@ ledger too, or may be forgotten without harm.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from hypersweep.core.aim import Aim
 from hypersweep.core.snapshot import Action, Ending, Fault, Health, OpenTrial, Snapshot
 from hypersweep.core.spec import EarlyStopping, SweepSpec
 from hypersweep.core.stoppers import Table, Verdict
-from hypersweep.core.tally import Goal, Tally
+from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Attempt, Measurement, Outcome, Trial
 
 
 class Book:
     """Trials by index, and what belongs to the open ones."""
 
-    def __init__(self, goal: Goal, *, started: float = 0.0) -> None:
-        self.goal = goal
+    def __init__(self, aim: Aim, *, started: float = 0.0) -> None:
+        self.aim = aim
         self.started = started
         self.loaded = False
         self.exhausted = False
@@ -25,7 +26,7 @@ class Book:
         self.history: list[
             Trial
         ] = []  # ended trials, in the order of their ends; only ever appended to, but for a retry
-        self.tally = Tally(goal)
+        self.tally = Tally(aim)
         self.measured: dict[int, Measurement] = {}
         self.faults: dict[int, Fault] = {}
         self.table = Table()  # what early stopping compares a trial with
@@ -37,11 +38,11 @@ class Book:
     def load(self, trials: Iterable[Trial], *, started: float) -> None:
         """Take in the ledger's history, in place of whatever was here."""
         known = sorted(trials, key=lambda t: (t.ended or 0.0, t.index))
-        self.__init__(self.goal, started=started)  # type: ignore[misc]
+        self.__init__(self.aim, started=started)  # type: ignore[misc]
         self.open = {t.index: t for t in known if t.outcome is Outcome.OPEN}
         self.history = [t for t in known if t.outcome is not Outcome.OPEN]
         self._ended = {t.index: t for t in self.history}
-        self.tally = Tally.of(self.goal, known)
+        self.tally = Tally.of(self.aim, known)
         self.loaded = True
 
     def put(self, trial: Trial) -> None:
@@ -63,7 +64,7 @@ class Book:
         self.table.drop(trial.index)
         self.history = [t for t in self.history if t.index != trial.index]
         self.open[trial.index] = trial
-        self.tally = Tally.of(self.goal, [*self.history, *self.open.values()])
+        self.tally = Tally.of(self.aim, [*self.history, *self.open.values()])
         self.exhausted = False
 
     def drop(self, index: int) -> None:

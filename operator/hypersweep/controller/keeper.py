@@ -6,6 +6,7 @@ becomes a Fault that `decide` sees. Bounded: each request by its adapter, each r
 
 import asyncio
 import logging
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from hypersweep.controller import curves
 from hypersweep.controller.backoff import Backoff
 from hypersweep.controller.book import Book
 from hypersweep.controller.host import Host
+from hypersweep.core.aim import Aim
 from hypersweep.core.errors import TrackingError, TrackingNotFound
 from hypersweep.core.snapshot import Action, Ending, Fault
 from hypersweep.core.spec import SweepSpec, seconds
@@ -42,6 +44,7 @@ class Keeper:
         self._refreshed = self._beaten = 0.0
         self._pace = curves.Pace()
         self._closed = False
+        self._noted = 0  # trials that had ended when progress was logged last
 
     def due(self, spec: SweepSpec, now: float) -> float:
         """Seconds until `keep` has something to do."""
@@ -59,6 +62,7 @@ class Keeper:
                 await self._refresh(spec, now)
             if self.parent is not None and self.elsewhere is None and now - self._beaten >= HEARTBEAT:
                 await self._beat(now)
+                await self._note_progress()
         except TrackingNotFound as error:
             self.parent = None  # the sweep's own run is gone: it is opened anew
             self.failed(error)
@@ -96,8 +100,14 @@ class Keeper:
             return True
         tally = self.book.tally
         try:
+            await self._note_progress()
             await self.ledger.finish(
-                ending=ending, best=tally.best, counts=tally.counts, spent=tally.spent, now=self._clock()
+                ending=ending,
+                best=tally.best,
+                counts=tally.counts,
+                spent=tally.spent,
+                front=tally.leaders.front,
+                now=self._clock(),
             )
             await self.ledger.release(self._host.owner)
         except TrackingError as error:
@@ -128,7 +138,7 @@ class Keeper:
         if not await self._beat(now):
             return
         trials = await self.ledger.history(self._named_by_jobs())
-        book = Book(spec.objectives[0].goal)
+        book = Book(Aim.of(spec))
         book.load(trials, started=parent.started)
         self.book, self.parent, self.elsewhere, self._refreshed = book, parent, None, now
         self.resumed = self._count_resumed(trials)
@@ -143,6 +153,18 @@ class Keeper:
             return True
         self.elsewhere = Fault(reason="OwnedElsewhere", message=f"{parent.owner} took the sweep over", since=now)
         return False
+
+    async def _note_progress(self) -> None:
+        """Log the hypervolume of several objectives, with each heartbeat that finds more trials ended, and at the end."""
+        if self.ledger is None or self.book is None or self.book.tally.ended == self._noted:
+            return
+        ended, leaders = self.book.tally.ended, self.book.tally.leaders
+        if not leaders.front:
+            return
+        volume = await asyncio.to_thread(leaders.hypervolume)  # a large front takes a while
+        if volume is not None and math.isfinite(volume):
+            await self.ledger.progress(hypervolume=volume, ended=ended)
+        self._noted = ended
 
     def _named_by_jobs(self) -> dict[int, str]:
         """Of duplicates, the run that a trial's Job logs to is the trial's."""

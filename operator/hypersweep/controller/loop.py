@@ -17,6 +17,7 @@ from hypersweep.controller.host import Host, Nobody, Observer, Source
 from hypersweep.controller.keeper import Keeper
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core import status as statuses
+from hypersweep.core.aim import Aim
 from hypersweep.core.decide import decide
 from hypersweep.core.errors import (
     HyperSweepError,
@@ -97,7 +98,7 @@ class SweepLoop:
 
     async def _turn(self, source: Source, spec: SweepSpec, now: float) -> float:
         waits = [await self._keep(spec, now)] if self._ended is None else []
-        book = self.keeper.book or Book(spec.objectives[0].goal)
+        book = self.keeper.book or Book(Aim.of(spec))
         health = Health(refused=self._refused, tracking=self.keeper.tracking, elsewhere=self.keeper.elsewhere)
         seen = snapshot(book, spec, self.host.world.attempts(), busy=self._busy, ended=self._ended, health=health)
         decision = decide(seen, now)

@@ -31,6 +31,7 @@ _FROZEN = (
     "initialTrials",
     "tracking",
 )
+_FROZEN_IF_THERE = ("readAt",)  # no default: the rule of a field is not asked when it comes or goes
 _EDITABLE_WHILE_SUSPENDED = ("job", "trainer")
 _COPIED = (
     "type",
@@ -52,7 +53,7 @@ _COLUMNS = (
     ("Progress", "string", ".status.progress", "Ended trials of all."),
     ("Running", "integer", ".status.trials.running", "Trials that run now."),
     ("Failed", "integer", ".status.trials.failed", "Trials that failed."),
-    ("Best", "string", ".status.best.value", "The objective's best value so far."),
+    ("Best", "string", ".status.best.value", "The objectives of the best trial so far."),
     ("Age", "date", ".metadata.creationTimestamp", "Time since the sweep was created."),
 )
 
@@ -131,13 +132,30 @@ def _spec() -> Schema:
         spec["properties"][field].setdefault("x-kubernetes-validations", []).append(
             {
                 "rule": "self == oldSelf",
-                "message": f"spec.{field} is frozen once created, and this would change it; "
-                "for another search create a sweep of another name",
+                "message": _frozen(field),
             }
         )
+    spec["x-kubernetes-validations"] += [_fixed(field) for field in _FROZEN_IF_THERE]
     spec["x-kubernetes-validations"] += [_lasting(field) for field in ("metric", "axis")]
     spec["x-kubernetes-validations"] += [_suspended(field) for field in _EDITABLE_WHILE_SUSPENDED]
     return spec
+
+
+def _frozen(field: str) -> str:
+    return (
+        f"spec.{field} is frozen once created, and this would change it; "
+        "for another search create a sweep of another name"
+    )
+
+
+def _fixed(field: str) -> Schema:
+    """A frozen field that may be absent, and stays so."""
+    new, old = f"self.{field}", f"oldSelf.{field}"
+    return {
+        "rule": f"has({new}) == has({old}) && (!has({new}) || {new} == {old})",
+        "message": _frozen(field),
+        "fieldPath": f".{field}",
+    }
 
 
 def _lasting(field: str) -> Schema:

@@ -35,13 +35,12 @@ def too_many_failures(snapshot: Snapshot, now: float) -> Ending | None:  # noqa:
 
 def target_reached(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
     """A finished trial's objective is as good as a target."""
-    best = snapshot.tally.best
-    if best is None or best.value is None:
-        return None
-    sign = -1.0 if snapshot.tally.goal == "Maximize" else 1.0
+    places = {objective.metric: place for place, objective in enumerate(snapshot.spec.objectives)}
     for target in snapshot.spec.stop_when.targets:
-        if sign * best.value <= sign * target.value:
-            message = f"trial {best.index} reached {target.metric} {best.value:g} (target {target.value:g})"
+        place = places[target.metric]
+        if (trial := snapshot.tally.leaders.reached(place, target.value)) is not None:
+            value = trial.values[place]
+            message = f"trial {trial.index} reached {target.metric} {value:g} (target {target.value:g})"
             return Ending(reason="TargetReached", message=message, complete=True, stops=_stops(snapshot))
     return None
 

@@ -22,10 +22,12 @@ class Reading:
 
     objectives: tuple[Objective, ...]
     constraints: tuple[Constraint, ...] = ()
+    at: str | None = None  # the objective whose best step is the one, of several
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Self:
-        return cls(objectives=tuple(spec.objectives), constraints=tuple(spec.constraints))
+        at = spec.read_at.metric if spec.read_at is not None else None
+        return cls(objectives=tuple(spec.objectives), constraints=tuple(spec.constraints), at=at)
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -35,8 +37,7 @@ class Reading:
     @property
     def guide(self) -> Objective | None:
         """The objective whose best step is the one; None: the last step is."""
-        first = self.objectives[0]
-        return first if first.reduction == "Best" else None
+        return next((o for o in self.objectives if o.metric == self.at or o.reduction == "Best"), None)
 
     @property
     def is_last(self) -> bool:

@@ -4,7 +4,8 @@ Owns the rules of one object at a time and of the spec as a whole, and their mes
 rule that CEL cannot say, or only at a cost beyond the API server's budget, is in `admission.py`. `tests/corpus/` holds
 both to one verdict.
 
-What a rule is, is in `rule.py`; those of parameters are in `parameter_rules.py`. The API server estimates a rule's
+What a rule is, is in `rule.py`; those of parameters are in `parameter_rules.py`, those of
+objectives in `objective_rules.py`. The API server estimates a rule's
 cost from the largest lists and texts that the schema admits, and counts again while it runs: `[f(x)].all(y, …)` binds y,
 so that f(x) is counted once, and sizes are known only below the list that a rule is on (`on`), not below `self.list`.
 """
@@ -15,6 +16,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from hypersweep.core.errors import Problem
+from hypersweep.core.objective_rules import CONSTRAINT, OBJECTIVE, OBJECTIVES
 from hypersweep.core.parameter_rules import PARAMETER, PARENTS, WHEN
 from hypersweep.core.rule import Rule
 from hypersweep.core.spec import (
@@ -62,22 +64,6 @@ def _doubled(items: list[Any], notes: Any, path: str) -> Iterator[Problem]:
 # ---- the spec as a whole -----------------------------------------------------------------------------------------------
 
 
-def _strangers(spec: SweepSpec) -> list[tuple[str, str]]:
-    metrics = [o.metric for o in spec.objectives]
-    return [
-        (f"stopWhen.targets[{i}].metric", f"found {t.metric}, which is no objective; allowed: {', '.join(metrics)}")
-        for i, t in enumerate(spec.stop_when.targets)
-        if t.metric not in metrics
-    ]
-
-
-def _unjudged(spec: SweepSpec) -> list[tuple[str, str]]:
-    metrics, rule = [o.metric for o in spec.objectives], spec.early_stopping
-    if rule is None or rule.metric is None or rule.metric in metrics:
-        return []
-    return [("earlyStopping.metric", f"found {rule.metric}, which is no objective; allowed: {', '.join(metrics)}")]
-
-
 _SPEC = (
     Rule(
         cel="has(self.trainer) || has(self.job)",
@@ -86,21 +72,7 @@ _SPEC = (
         holds=lambda s: s.trainer is not None or s.job is not None,
     ),
     *PARENTS,
-    Rule(
-        field="earlyStopping.metric",
-        cel="!has(self.earlyStopping) || !has(self.earlyStopping.metric) || "
-        "self.objectives.exists(o, o.metric == self.earlyStopping.metric)",
-        message="early stopping's metric must be that of an objective; the objectives are",
-        found="self.objectives.map(o, o.metric)",
-        offenders=_unjudged,
-    ),
-    Rule(
-        field="stopWhen.targets",
-        cel="!has(self.stopWhen.targets) || self.stopWhen.targets.all(t, self.objectives.exists(o, o.metric == t.metric))",
-        message="a target's metric must be that of an objective; the objectives are",
-        found="self.objectives.map(o, o.metric)",
-        offenders=_strangers,
-    ),
+    *OBJECTIVES,
 )
 
 # ---- others ------------------------------------------------------------------------------------------------------------
@@ -114,37 +86,6 @@ def _positive(field: str, key: str) -> Rule:
         message=f"`{field}` is {{{field}}}; it must be longer than zero, for instance 30m",
         holds=lambda part: getattr(part, key) is None or seconds(getattr(part, key)) > 0,
     )
-
-
-_OBJECTIVE = (
-    Rule(
-        field="window",
-        cel="!has(self.window) || (has(self.reduction) && self.reduction == 'MeanOfLast')",
-        message="found `window` {window}; it belongs to the reduction MeanOfLast only",
-        holds=lambda o: o.window is None or o.reduction == "MeanOfLast",
-    ),
-    Rule(
-        field="window",
-        cel="has(self.window) || !has(self.reduction) || self.reduction != 'MeanOfLast'",
-        message="the reduction MeanOfLast needs `window`, the number of points; found none",
-        holds=lambda o: o.window is not None or o.reduction != "MeanOfLast",
-    ),
-)
-
-_CONSTRAINT = (
-    Rule(
-        cel="has(self.min) || has(self.max)",
-        reason="FieldValueRequired",
-        message="found neither `min` nor `max` for {metric}; give one of them, or both",
-        holds=lambda c: c.min is not None or c.max is not None,
-    ),
-    Rule(
-        field="min",
-        cel="!has(self.min) || !has(self.max) || self.min <= self.max",
-        message="`min` is {min}, `max` is {max}; `min` may be at most `max`",
-        holds=lambda c: c.min is None or c.max is None or c.min <= c.max,
-    ),
-)
 
 
 def _settings_of(name: str, field: str) -> Rule:
@@ -175,8 +116,8 @@ _EARLY_STOPPING = (
 RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     Parameter: PARAMETER,
     When: WHEN,
-    Objective: _OBJECTIVE,
-    Constraint: _CONSTRAINT,
+    Objective: OBJECTIVE,
+    Constraint: CONSTRAINT,
     SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     EarlyStopping: _EARLY_STOPPING,

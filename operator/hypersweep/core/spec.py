@@ -92,6 +92,14 @@ class Objective(Model):
     )
 
 
+class ReadAt(Model):
+    """The step of a trial that counts."""
+
+    metric: Text = Field(
+        description="Metric of an objective: the step where it is best, of those at which all were logged."
+    )
+
+
 class Constraint(Model):
     """A bound that a trial's result must keep."""
 
@@ -396,9 +404,14 @@ class SweepSpec(Model):
 
     objectives: list[Objective] = Field(
         min_length=1,
-        max_length=1,
-        description="What is optimized: exactly one objective for now. Frozen once created.",
+        max_length=3,
+        description="What is optimized. With several objectives the result is their Pareto front. Frozen once created.",
         json_schema_extra={**MAP_BY_METRIC},
+    )
+    read_at: ReadAt | None = Field(
+        None,
+        description="With several objectives: the step of a trial at which all of them, and the constraints, are read. "
+        "Without: the last at which all were logged. Frozen once created.",
     )
     constraints: Annotated[list[Constraint], Field(max_length=8)] = Field(
         [],

@@ -21,7 +21,8 @@ Status = dict[str, Any]
 MESSAGE_LENGTH = 600  # characters of any message
 HOURS_GRAIN = 0.1  # of a resource, below which nothing is told of running trials
 STUCK_AFTER = 600.0  # seconds in which nothing could run, before that counts as Stalled
-BEST_PARAMETERS_LENGTH = 4096  # characters of an assignment that the top list repeats
+PARAMETERS_LENGTH = 20_480  # characters of assignments that a list repeats
+ASSIGNMENT_LENGTH = 2048  # characters of one
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,7 +75,10 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
         status["earlyStopping"] = {"rule": snapshot.spec.early_stopping.type, "noCurve": tally.flat}
     if best is not None:
         status["best"] = _entry(best, snapshot.spec, context)
-        status["top"] = [_entry(trial, snapshot.spec, context) for trial in tally.top]
+    for field, trials in (("top", tally.leaders.top), ("paretoFront", tally.leaders.front)):
+        if trials:
+            most = min(ASSIGNMENT_LENGTH, PARAMETERS_LENGTH // len(trials))
+            status[field] = [_entry(trial, snapshot.spec, context, most=most) for trial in trials]
     if context.experiment:
         status["tracking"] = _tracking(context)
     if hours := _resource_hours(snapshot, status, context.previous, now):
@@ -228,21 +232,24 @@ def _summary(snapshot: Snapshot, decision: Decision, running: int) -> str:
     if tally.counts[Outcome.FAILED]:
         parts.append(f"{tally.counts[Outcome.FAILED]} failed")
     if tally.best is not None:
-        parts.append(f"best {spec.objectives[0].metric} {_number(tally.best.value)} (trial {tally.best.index})")
+        named = zip(spec.objectives, tally.best.values, strict=True)
+        values = ", ".join(f"{objective.metric} {_number(value)}" for objective, value in named)
+        parts.append(f"best {values} (trial {tally.best.index})")
     parts += [f"{count} wait: {reason}" for reason, (count, _) in decision.waiting.items()]
     if decision.ending is not None:
         parts.append(decision.ending.reason)
     return ", ".join(parts)
 
 
-def _entry(trial: Trial, spec: SweepSpec, context: Context) -> dict[str, Any]:
+def _entry(trial: Trial, spec: SweepSpec, context: Context, *, most: int = ASSIGNMENT_LENGTH) -> dict[str, Any]:
+    """A trial and its result; an assignment of more than `most` characters is left out."""
     entry: dict[str, Any] = {
         "trial": trial.index,
-        "value": _number(trial.value),
-        "objectives": {spec.objectives[0].metric: trial.value},
+        "value": " / ".join(map(_number, trial.values)),
+        "objectives": {o.metric: value for o, value in zip(spec.objectives, trial.values, strict=True)},
         "run": {"id": trial.run, **_url(context, trial.run)},
     }
-    if sum(len(str(v)) + len(k) for k, v in trial.parameters.items()) <= BEST_PARAMETERS_LENGTH // 2:
+    if sum(len(str(v)) + len(k) for k, v in trial.parameters.items()) <= most:
         entry["parameters"] = dict(trial.parameters)
     return entry
 

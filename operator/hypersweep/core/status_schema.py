@@ -56,7 +56,7 @@ class Entry(Part):
     """A trial and its result."""
 
     trial: int = Field(0, description="Index of the trial.")
-    value: str = Field("", description="The objective's value, rounded for people.")
+    value: str = Field("", description="The value of the objective, or of each, rounded for people.")
     parameters: dict[str, Any] = Field(
         {}, description="The trial's assignment (left out where it is long).", json_schema_extra={**ANYTHING}
     )
@@ -114,8 +114,17 @@ class SweepStatus(Part):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     trials: Counts = Field(Counts(), description="Trials by what became of them.")
-    best: Entry = Field(Entry(), description="The best trial so far.")
-    top: list[Entry] = Field([], description="The best trials so far, best first, at most 10.")
+    best: Entry = Field(
+        Entry(),
+        description="The best trial so far; with several objectives a compromise: the trial of the Pareto front nearest the "
+        "ideal, which is the best of each objective, each scaled by the front's range.",
+    )
+    top: list[Entry] = Field([], description="The best trials so far, best first, at most 10. Of one objective.")
+    pareto_front: list[Entry] = Field(
+        [],
+        description="Of several objectives: the trials that no other is better than, by the first objective, at most 20 (then "
+        "those that are best in one, and others as far apart as can be).",
+    )
     failures: list[Failure] = Field([], description="Failed trials, grouped by likeness, at most 5 groups.")
     strategy: Effective = Field(Effective(), description="The strategy at work.")
     early_stopping: Stopping = Field(Stopping(), description="Early stopping, where the spec asks for it.")

@@ -8,18 +8,17 @@ import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal, Self
+from typing import Self
 
+from hypersweep.core.aim import Aim
 from hypersweep.core.improvement import Improvement
+from hypersweep.core.leaders import leaders
 from hypersweep.core.resources import Hours, total
 from hypersweep.core.trial import Outcome, Reason, Trial
 
-TOP = 10
 FAILURE_GROUPS = 5
 _REMEMBERED_GROUPS = 50  # beyond these, further kinds of failure are counted together
 _NUMBERS = re.compile(r"0x[0-9a-fA-F]+|\d+(\.\d+)?")
-
-Goal = Literal["Minimize", "Maximize"]
 
 
 @dataclass(kw_only=True)
@@ -40,16 +39,17 @@ def likeness(trial: Trial) -> tuple[str, str]:
 
 
 def _may_win(trial: Trial) -> bool:
-    return trial.outcome is Outcome.SUCCEEDED and trial.value is not None and math.isfinite(trial.value)
+    """A trial wins only by finite values."""
+    return trial.outcome is Outcome.SUCCEEDED and trial.value is not None and all(map(math.isfinite, trial.values))
 
 
 class Tally:
     """Counts of trials by outcome, and what must be known of them without looking at each."""
 
-    def __init__(self, goal: Goal) -> None:
-        self.goal = goal
+    def __init__(self, aim: Aim) -> None:
+        self.aim = aim
         self.counts: dict[Outcome, int] = dict.fromkeys(Outcome, 0)
-        self.top: list[Trial] = []
+        self.leaders = leaders(aim)
         self.groups: dict[tuple[str, str], FailureGroup] = {}
         self.failed: dict[int, str] = {}  # index of each trial that a retry would run -> token under which it ran
         self.improvement = Improvement()
@@ -61,9 +61,9 @@ class Tally:
         self.next = 0  # smallest index that no trial has
 
     @classmethod
-    def of(cls, goal: Goal, trials: Iterable[Trial]) -> Self:
+    def of(cls, aim: Aim, trials: Iterable[Trial]) -> Self:
         """The tally of these trials; ended ones are added in the order in which they ended."""
-        tally = cls(goal)
+        tally = cls(aim)
         known = list(trials)
         for trial in known:
             tally.take(trial.index)
@@ -74,12 +74,8 @@ class Tally:
         return tally
 
     @property
-    def _sign(self) -> float:
-        return -1.0 if self.goal == "Maximize" else 1.0
-
-    @property
     def best(self) -> Trial | None:
-        return self.top[0] if self.top else None
+        return self.leaders.best
 
     @property
     def streak_group(self) -> FailureGroup | None:
@@ -117,23 +113,19 @@ class Tally:
         self.counts[trial.outcome] += 1
         self.flat += trial.reason == Reason.NO_CURVE
         self.spent = total([self.spent, *trial.spent.values()])
-        self._rank(trial)
+        if _may_win(trial):
+            self.leaders.add(trial)
         self._judge(trial)
         self._count_streak(trial)
         if trial.outcome is Outcome.FAILED or trial.reason == Reason.OUT_OF_MEMORY:
             self.failed[trial.index] = trial.retry  # out of memory as well: the template may have more by then
             self._group(trial)
 
-    def _rank(self, trial: Trial) -> None:
-        """A trial wins only by a finite value; ties go to the earlier trial."""
-        if _may_win(trial):
-            self.top = sorted([*self.top, trial], key=lambda t: (self._sign * (t.value or 0.0), t.index))[:TOP]
-
     def _judge(self, trial: Trial) -> None:
         """Note whether the trial improved the best. Crashes, and trials that the sweep's end cut off, tell nothing of that."""
         if trial.outcome is Outcome.FAILED or trial.reason == Reason.SWEEP_ENDED:
             return
-        value = self._sign * trial.value if _may_win(trial) and trial.value is not None else None
+        value = self.aim.signs[0] * trial.value if _may_win(trial) and trial.value is not None else None
         self.improvement.add((trial.ended or 0.0, trial.index), value)
 
     def _count_streak(self, trial: Trial) -> None:

@@ -71,10 +71,10 @@ class Display:
         if self._told == 0 and loop.keeper.resumed:
             self._told = loop.keeper.resumed
             self.note(f"resumed: {loop.keeper.resumed} trials were already in the ledger")
-        metric = loop.spec.objectives[0].metric if loop.spec else ""
+        metrics = [o.metric for o in loop.spec.objectives] if loop.spec else []
         for trial in loop.book.history[self._told :]:
             if lines:
-                value = f"{metric} {trial.value:.6g}" if trial.value is not None else trial.reason
+                value = _values(metrics, trial) or trial.reason
                 best = loop.book.tally.best
                 self.note(
                     f"trial {trial.index}: {trial.outcome}, {value}"
@@ -98,8 +98,11 @@ class Display:
             return
         tally, ending = loop.book.tally, loop.decision.ending
         out = Console() if not self.console.is_terminal else self.console
-        if tally.top:
-            out.print(_table(tally.top[:ROWS], [p.name for p in loop.spec.parameters], loop.spec.objectives[0].metric))
+        names, metrics = [p.name for p in loop.spec.parameters], [o.metric for o in loop.spec.objectives]
+        if tally.leaders.top:
+            out.print(_table("best trials", tally.leaders.top[:ROWS], names, metrics))
+        if tally.leaders.front:
+            out.print(_table("Pareto front", tally.leaders.front, names, metrics))
         counts = ", ".join(f"{n} {o.value.lower()}" for o, n in tally.counts.items() if n)
         out.print(f"{'Complete' if ending.complete else 'Failed'}: {ending.reason}: {ending.message}", highlight=False)
         out.print(f"{counts} in {_clock(time.time() - self._began)}; logs in {host.world.folder}", highlight=False)
@@ -131,7 +134,7 @@ class _View:
             values = "  ".join(f"{k}={_short(v)}" for k, v in best.parameters.items())
             line = Text.assemble(
                 "best ",
-                (f"{spec.objectives[0].metric} {best.value:.6g}", "bold green"),
+                (_values([o.metric for o in spec.objectives], best), "bold green"),
                 f" (trial {best.index})  {values}",
             )
         return Group(bar, line)
@@ -143,12 +146,17 @@ class _View:
         return f"about {_clock((time.time() - self.began) / fresh * (most - done))} left"
 
 
-def _table(trials: Sequence[Trial], names: Sequence[str], metric: str) -> Table:
-    table = Table(title="best trials", title_justify="left")
-    for head in ("trial", metric, *names):
+def _values(metrics: Sequence[str], trial: Trial) -> str:
+    return ", ".join(f"{metric} {value:.6g}" for metric, value in zip(metrics, trial.values, strict=False))
+
+
+def _table(title: str, trials: Sequence[Trial], names: Sequence[str], metrics: Sequence[str]) -> Table:
+    table = Table(title=title, title_justify="left")
+    for head in ("trial", *metrics, *names):
         table.add_column(head, justify="right")
     for trial in trials:
-        table.add_row(str(trial.index), f"{trial.value:.6g}", *(_short(trial.parameters.get(n, "-")) for n in names))
+        values = [f"{value:.6g}" for value in trial.values]
+        table.add_row(str(trial.index), *values, *(_short(trial.parameters.get(n, "-")) for n in names))
     return table
 
 

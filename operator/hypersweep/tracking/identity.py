@@ -13,7 +13,7 @@ from typing import Any
 from hypersweep.core.spec import SweepSpec
 
 HEARTBEAT_LASTS = 180.0  # seconds after which an owner that shows no heartbeat is taken for gone
-FROZEN = {"objectives", "constraints", "parameters", "parameter_constraints", "strategy", "initial_trials"}
+FROZEN = {"objectives", "read_at", "constraints", "parameters", "parameter_constraints", "strategy", "initial_trials"}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,9 +6,10 @@ cache: which run is a trial's, so that a run that shows up late is known for a d
 """
 
 import asyncio
+import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -31,7 +32,8 @@ __all__ = ["Identity", "Ledger", "Owner", "Parent", "Skipped", "owned_elsewhere"
 
 log = logging.getLogger(__name__)
 
-BEST, RESOURCE_HOURS = "best", "resource_hours"  # the parent run's metrics, the latter one for each resource
+BEST, HYPERVOLUME = "best", "hypervolume"  # the parent run's metrics
+RESOURCE_HOURS = "resource_hours"  # as well, one for each resource
 _NONE: Mapping[int, str] = {}
 
 
@@ -111,10 +113,22 @@ class Ledger:
             )
             self._parent = replace(self.parent, released=True)
 
+    async def progress(self, *, hypervolume: float, ended: int) -> None:
+        """How far a search of several objectives has come, on the parent run, at step `ended`: the trials that have ended."""
+        async with self._gone_if_deleted(self.parent.run):
+            await self.store.log(self.parent.run, metrics={HYPERVOLUME: hypervolume}, step=ended)
+
     async def finish(
-        self, *, ending: Ending, best: Trial | None, counts: Mapping[Outcome, int], spent: Hours, now: float
+        self,
+        *,
+        ending: Ending,
+        best: Trial | None,
+        counts: Mapping[Outcome, int],
+        spent: Hours,
+        now: float,
+        front: Sequence[Trial] = (),
     ) -> None:
-        """Close the parent run: how the sweep ended, its counts, its best trial, and what it used."""
+        """Close the parent run: how the sweep ended, its counts, its best trial or front, and what it used."""
         tags = {records.REASON: ending.reason, records.MESSAGE: records.clean(ending.message, records.MESSAGE_LIMIT)}
         tags |= {
             f"hypersweep.trials.{outcome.lower()}": str(count)
@@ -124,7 +138,10 @@ class Ledger:
         metrics = {f"{RESOURCE_HOURS}/{resource}": hours for resource, hours in spent.items()}
         if best is not None and best.value is not None:
             tags |= {"hypersweep.best.trial": str(best.index), "hypersweep.best.run": best.run}
-            metrics[BEST] = best.value
+            if len(best.values) == 1:
+                metrics[BEST] = best.value
+        if front:
+            tags["hypersweep.paretoFront"] = json.dumps([trial.index for trial in front])
         async with self._gone_if_deleted(self.parent.run):
             await self.store.log(self.parent.run, tags=tags, metrics=metrics)
             await self.store.finish(self.parent.run, status=FINISHED if ending.complete else FAILED, ended=now)

@@ -12,9 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
+from hypersweep.core.aim import Goal
 from hypersweep.core.analysis.levels import INACTIVE, Floats, Levels, levels_of
 from hypersweep.core.space import Space
-from hypersweep.core.tally import Goal
 from hypersweep.core.trial import Outcome, Trial
 
 RESULTS = 20  # finite results, before anything is said of parameters

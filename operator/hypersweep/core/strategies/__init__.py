@@ -97,7 +97,11 @@ def _of_strategy(spec: SweepSpec, space: Space) -> list[Problem]:
         return [Problem("spec.strategy.name", f"{several}; allowed: Auto, TPE, Sobol, Random, Grid")]
     try:
         model = catalog.settings_model(name)
-        return [*settings.problems(model, spec.strategy.settings), *catalog.problems(name, space)]
+        found = [*settings.problems(model, spec.strategy.settings), *catalog.problems(name, space)]
+        if len(spec.objectives) > 1 and not catalog.takes_several_objectives(name):
+            message = f"found {name}, which takes one objective; with several, allowed: {', '.join(catalog.OF_SEVERAL)}"
+            found.append(Problem("spec.strategy.name", message))
+        return found
     except StrategyError as error:
         return [Problem("spec.strategy.name", str(error))]
 

@@ -7,6 +7,7 @@ object, with
     suggest(question) -> Assignment | None      required: see question.py
     settings: type[pydantic.BaseModel]          optional: the model of spec.strategy.settings; without it, there are none
     problems(space) -> list[Problem]            optional: what the strategy cannot search, told before the sweep begins
+    several_objectives = True                   optional: it follows all of `question.goals`, not the first alone
 
 Nothing is imported before a sweep names it.
 """
@@ -26,6 +27,7 @@ from hypersweep.core.trial import Assignment
 from hypersweep.core.wording import nearest
 
 GROUP = "hypersweep.strategies"
+OF_SEVERAL = ("Auto", "TPE", "Random", "Sobol", "Grid")  # built-in ones that follow several objectives, or none at all
 
 
 def is_built_in(name: str) -> bool:
@@ -67,6 +69,11 @@ def problems(name: str, space: Space) -> list[Problem]:
         return []
     found: list[Problem] = list(getattr(installed(name), "problems", lambda _: [])(space))
     return found
+
+
+def takes_several_objectives(name: str) -> bool:
+    """Whether the strategy may be asked of several objectives. StrategyError: it is not installed."""
+    return name in OF_SEVERAL if is_built_in(name) else bool(getattr(installed(name), "several_objectives", False))
 
 
 @cache

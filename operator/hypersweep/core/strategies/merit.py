@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hypersweep.core.tally import Goal
+from hypersweep.core.aim import Goal
 from hypersweep.core.trial import Outcome, Trial
 
 _LARGEST = 1e150  # squares of larger numbers are infinite
@@ -25,7 +25,7 @@ _LARGEST = 1e150  # squares of larger numbers are infinite
 def measured(trial: Trial) -> bool:
     """Whether its value says how good the assignment is. A stopped trial's last value does, a NaN does not."""
     known = trial.outcome in (Outcome.SUCCEEDED, Outcome.STOPPED)
-    return known and trial.value is not None and math.isfinite(trial.value)
+    return known and trial.value is not None and all(map(math.isfinite, trial.values))
 
 
 def informs(history: Sequence[Trial]) -> bool:

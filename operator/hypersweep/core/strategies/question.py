@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from hypersweep.core.aim import Goal
 from hypersweep.core.space import Space
-from hypersweep.core.tally import Goal
 from hypersweep.core.trial import Trial
 
 

@@ -7,7 +7,8 @@ Bergstra et al., Algorithms for Hyper-Parameter Optimization, NIPS 2011; Watanab
 """
 
 import math
-from collections.abc import Container, Mapping
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from optuna import Trial as Ask
@@ -19,6 +20,7 @@ from optuna.storages import InMemoryStorage
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from hypersweep.core.aim import Goal
 from hypersweep.core.domain import Choices, Domain, Lattice
 from hypersweep.core.keyed import number
 from hypersweep.core.space import Space
@@ -41,14 +43,32 @@ def suggest(question: Question) -> Assignment | None:
     startup = question.settings.get("startup", STARTUP)
     if len(history) >= startup and any(measured(t) or 0 < t.violation < math.inf for t in history):
         distributions = {d.name: _distribution(d.domain) for d in space.dimensions}
-        trials = [_frozen(t, space, distributions) for t in sorted((*history, *pending), key=lambda t: t.index)]
-        study = load_study(study_name="", storage=_Given(trials, goal=question.goal, trial=trial), pruner=NopPruner())
+        trials = [_frozen(t, space, distributions) for t in _told(question)]
+        study = load_study(study_name="", storage=_Given(trials, goals=question.goals, trial=trial), pruner=NopPruner())
         for again, candidates in enumerate((question.settings.get("candidates", CANDIDATES[0]), *CANDIDATES[1:])):
             study.sampler = _sampler(candidates, startup=startup, seed=number("TPE", seed, trial, again) >> 32)
             answer = _answer(study.ask(), space, distributions)
             if space.key(answer) not in seen and space.meets(answer):
                 return answer
     return random.unseen(space, seen=seen, seed=seed, trial=trial)
+
+
+def _told(question: Question) -> list[Trial]:
+    """All trials, by index. With several objectives values are scaled to at most 1 (Optuna multiplies them, and large ones
+    would overflow; volumes compare alike), and only those of trials that ended well are told: it ranks no others.
+    """
+    trials = sorted((*question.history, *question.pending), key=lambda t: t.index)
+    if len(question.goals) == 1:
+        return trials
+    whole = [measured(t) and t.outcome is Outcome.SUCCEEDED for t in trials]
+    columns = zip(*(t.values for t, known in zip(trials, whole, strict=True) if known), strict=True)
+    scales = [max(map(abs, column)) or 1.0 for column in columns]
+    return [
+        replace(t, value=t.values[0] / scales[0], values=tuple(v / s for v, s in zip(t.values, scales, strict=True)))
+        if known
+        else replace(t, value=None)
+        for t, known in zip(trials, whole, strict=True)
+    ]
 
 
 def _frozen(trial: Trial, space: Space, distributions: Mapping[str, BaseDistribution]) -> FrozenTrial:
@@ -67,7 +87,7 @@ def _frozen(trial: Trial, space: Space, distributions: Mapping[str, BaseDistribu
         frozen.set_constraint("constraints", trial.violation)  # TPE ranks it after all feasible ones, the nearest first
     if measured(trial) and trial.value is not None:
         if trial.outcome is Outcome.SUCCEEDED:
-            frozen.state, frozen.value = TrialState.COMPLETE, trial.value
+            frozen.state, frozen.values = TrialState.COMPLETE, list(trial.values)
         else:
             frozen.intermediate_values = {max(trial.rungs, default=0): trial.value}
     return frozen
@@ -98,10 +118,12 @@ class _Given(InMemoryStorage):
 
     # ruff: noqa: ARG002, FBT001, FBT002  (the signatures are Optuna's)
 
-    def __init__(self, trials: list[FrozenTrial], *, goal: str, trial: int) -> None:
+    def __init__(self, trials: list[FrozenTrial], *, goals: Sequence[Goal], trial: int) -> None:
         super().__init__()
         self._trials = trials
-        self._directions = [StudyDirection.MAXIMIZE if goal == "Maximize" else StudyDirection.MINIMIZE]
+        self._directions = [
+            StudyDirection.MAXIMIZE if goal == "Maximize" else StudyDirection.MINIMIZE for goal in goals
+        ]
         self._number = trial
 
     def get_study_id_from_name(self, study_name: str) -> int:

@@ -1,0 +1,46 @@
+"""Sweeps that are judged by more than one number, from `kubectl apply` to their end."""
+
+import pytest
+
+from tests.api.conftest import Stage
+from tests.api.sweeps import parent_runs, trial_runs
+from tests.api.trainers import Play, Told
+
+pytestmark = pytest.mark.api
+
+OBJECTIVES = [{"metric": "loss", "goal": "Minimize"}, {"metric": "accuracy", "goal": "Maximize"}]
+
+
+def trade(told: Told) -> Play:
+    """What lowers the loss lowers the accuracy; the best loss is at step 1; below x = 0.2 the model is too slow."""
+    x = float(told.parameters["x"])
+    return Play(metrics={"loss": [9, x, x + 1], "accuracy": [0, x**0.5, 1], "ms": [50 if x < 0.2 else 10]})
+
+
+def test_two_objectives_and_a_constraint_end_in_a_front(shared: Stage) -> None:
+    """Read at the step where the loss is best; what is too slow is infeasible; the rest is the front, also in MLflow."""
+    shared.trainers.cast[shared.namespace, "front"] = trade
+    sweep = shared.apply(
+        "front",
+        objectives=OBJECTIVES,
+        readAt={"metric": "loss"},
+        constraints=[{"metric": "ms", "max": 20}],
+        strategy={"name": "TPE", "seed": 3},
+        trials={"max": 14, "parallel": 4},
+    )
+    status = sweep.wait("Complete")
+    told = {one.trial: float(one.parameters["x"]) for one in shared.trainers.of(shared.namespace, "front")}
+    fast = {trial: x for trial, x in told.items() if x >= 0.2}
+    assert status["trials"]["infeasible"] == len(told) - len(fast) > 0
+    assert status["trials"]["succeeded"] == len(fast)
+    assert [entry["trial"] for entry in status["paretoFront"]] == sorted(fast, key=lambda trial: fast[trial])
+    for entry in status["paretoFront"]:
+        assert entry["objectives"] == {"loss": fast[entry["trial"]], "accuracy": fast[entry["trial"]] ** 0.5}
+    assert status["best"] in status["paretoFront"]
+    assert "top" not in status
+    [parent] = parent_runs(shared.mlflow, f"{shared.namespace}/front")
+    assert parent.metrics["hypervolume"] > 0
+    slow = [run for trial, run in trial_runs(shared.mlflow, f"{shared.namespace}/front").items() if trial not in fast]
+    assert {run.tags["hypersweep.reason"] for run in slow} == {"ConstraintViolated"}
+    column = shared.kubectl("get", "hps", "front", "--no-headers").split()
+    assert " / ".join(f"{value:.6g}" for value in status["best"]["objectives"].values()) in " ".join(column)

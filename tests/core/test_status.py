@@ -1,0 +1,59 @@
+"""What the status says of results: one objective, several, and never too much."""
+
+import json
+import math
+from typing import Any
+
+from hypersweep.core.decide import decide
+from hypersweep.core.snapshot import Snapshot
+from hypersweep.core.status import Context, build
+from tests.core.builders import NOW, ended, look, make_spec
+
+TWO = [{"metric": "loss", "goal": "Minimize"}, {"metric": "acc", "goal": "Maximize"}]
+LIMIT = 30_000  # bytes
+
+
+def status_of(snapshot: Snapshot) -> dict[str, Any]:
+    context = Context(
+        generation=1, previous={}, experiment="4", parent_run="r" * 32, ui="http://mlflow.example.com:5000"
+    )
+    return build(context, snapshot, decide(snapshot, NOW), NOW)
+
+
+def test_of_one_objective_the_best_and_the_top_are_told() -> None:
+    """As before there were several."""
+    status = status_of(look(history=(ended(0, 0.5), ended(1, 0.25))))
+    assert [entry["trial"] for entry in status["top"]] == [1, 0]
+    assert status["best"]["value"] == "0.25"
+    assert status["best"]["objectives"] == {"loss": 0.25}
+    assert "paretoFront" not in status
+
+
+def test_of_several_objectives_the_front_is_told_and_a_compromise() -> None:
+    """Every objective of every trial of the front; the column BEST shows them side by side."""
+    found = [(0.1, 0.5), (0.2, 0.9), (0.4, 1.0), (0.9, 0.4)]
+    history = tuple(ended(i, point[0], values=point) for i, point in enumerate(found))
+    status = status_of(look(spec=make_spec(objectives=TWO), history=history))
+    assert [entry["trial"] for entry in status["paretoFront"]] == [0, 1, 2]
+    assert [entry["objectives"] for entry in status["paretoFront"]] == [
+        {"loss": loss, "acc": acc} for loss, acc in found[:3]
+    ]
+    assert (status["best"]["trial"], status["best"]["value"]) == (1, "0.2 / 0.9")
+    assert "best loss 0.2, acc 0.9 (trial 1)" in status["summary"]
+    assert "top" not in status
+
+
+def test_a_status_stays_below_thirty_kilobytes() -> None:
+    """Whatever the front's size and the length of assignments; what is left out is on the runs."""
+    for length, kept in ((200, True), (1900, False)):
+        parameters = {"p" * 60: "v" * length}
+        angles = [i / 199 * math.pi / 2 for i in range(200)]
+        history = tuple(
+            ended(i, 1 - math.sin(a), values=(1 - math.sin(a), math.cos(a)), parameters=parameters)
+            for i, a in enumerate(angles)
+        )
+        status = status_of(look(spec=make_spec(objectives=TWO), history=history))
+        assert len(status["paretoFront"]) == 20
+        assert len(json.dumps(status)) < LIMIT
+        assert all(("parameters" in entry) == kept for entry in status["paretoFront"])
+        assert status["best"]["parameters"] == parameters
