@@ -92,9 +92,6 @@ def _unmeetable(spec: SweepSpec, space: Space) -> list[Problem]:
 
 def _of_strategy(spec: SweepSpec, space: Space) -> list[Problem]:
     name = spec.strategy.name
-    if name in ("GP", "CMAES") and len(spec.objectives) > 1:
-        several = f"found {name}, which searches for one objective, and {len(spec.objectives)} objectives"
-        return [Problem("spec.strategy.name", f"{several}; allowed: Auto, TPE, Sobol, Random, Grid")]
     try:
         model = catalog.settings_model(name)
         found = [*settings.problems(model, spec.strategy.settings), *catalog.problems(name, space)]
