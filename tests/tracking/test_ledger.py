@@ -446,7 +446,7 @@ async def test_the_parent_run_shows_how_the_front_grows(store: FakeStore, ledger
     await ledger.progress(hypervolume=1.5, ended=5)
     await ledger.progress(hypervolume=2.5, ended=9)
     best = replace(await plan(ledger), value=0.5, values=(0.5, 7.0))
-    await ledger.finish(ending=DONE, best=best, front=[best], counts={Outcome.SUCCEEDED: 9}, now=NOW)
+    await ledger.finish(ending=DONE, best=best, front=[best], counts={Outcome.SUCCEEDED: 9}, spent={}, now=NOW)
     run = store.runs[ledger.parent.run]
     assert [(p.step, p.value) for p in await store.curve(run.id, "hypervolume")] == [(5, 1.5), (9, 2.5)]
     assert run.tags["hypersweep.paretoFront"] == "[0]"
