@@ -22,6 +22,9 @@ def job(*, budget: int | None = None, checkpoints: Path | None = None, **setting
     return Job(settings=chosen, budget=budget or chosen.epochs, checkpoint_dir=checkpoints)
 
 
+MEASURED = ("samples_per_second", "seconds_", "memory_mb")  # what the clock and the machine say
+
+
 class StopAfter:
     """An interruption that comes after so many batches; None: never."""
 
@@ -46,7 +49,7 @@ class History(Tracker):
 
     def log(self, metrics: Metrics, *, step: int) -> None:
         super().log(metrics, step=step)
-        self.epochs.append({name: value for name, value in metrics.items() if name != "samples_per_second"})
+        self.epochs.append({name: value for name, value in metrics.items() if not name.startswith(MEASURED)})
 
 
 def learn(**options: Any) -> list[Metrics]:

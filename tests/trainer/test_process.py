@@ -18,7 +18,7 @@ from tests.tracking.server import free_port
 from tests.trainer.runs import PROCESS_SECONDS, command, run
 from tests.trainer.test_resume import assert_equal, attempt, final
 
-SETTINGS = {"width": 8, "dropout": 0.1, "optimizer": "sgd"}
+SETTINGS = {"width": 8, "dropout": 0.1, "optimizer": "sgd", "schedule": "constant"}
 FLAGS = [f"--{name}={value}" for name, value in SETTINGS.items()]
 
 
@@ -71,7 +71,8 @@ def test_bad_settings_end_the_process_before_torch_is_imported() -> None:
     done = run("--optimizer=adamm")
     assert (done.returncode, done.stdout) == (ExitCode.BAD_INPUT, "")
     assert done.stderr == (
-        "ERROR: bad_input: command line: argument --optimizer: found 'adamm', allowed: sgd | adam | rprop\n"
+        "ERROR: bad_input: command line: argument --optimizer: found 'adamm', allowed: sgd | adam | adamw | nadam | "
+        "radam | rmsprop | rprop | lbfgs | adafactor | muon\n"
     )
 
 

@@ -17,7 +17,13 @@ from hypersweep_trainer.train import train
 from tests.trainer.runs import History, StopAfter, job
 
 EPOCHS = 4
-MLP: dict[str, Any] = {"epochs": EPOCHS, "width": 16, "dropout": 0.2, "batch_size": 128}  # 12 batches an epoch
+MLP: dict[str, Any] = {
+    "epochs": EPOCHS,
+    "width": 16,
+    "dropout": 0.2,
+    "batch_size": 128,
+    "schedule": "constant",
+}  # 12 batches an epoch
 KINDS: dict[str, dict[str, Any]] = {
     "adam": {**MLP, "schedule": "cosine"},
     "sgd": {**MLP, "optimizer": "sgd", "nesterov": True},
@@ -164,7 +170,7 @@ def test_a_full_disk_costs_the_checkpoint_not_the_training(tmp_path: Path, caplo
     before = attempt(tmp_path, **{**MLP, "epochs": 1})
     kept = list(tmp_path.iterdir())
     allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, allowed[1]))  # to a file it looks like a full disk
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, allowed[1]))  # to a file it looks like a full disk
     try:
         after = attempt(tmp_path, **MLP)
     finally:

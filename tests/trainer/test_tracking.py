@@ -25,7 +25,7 @@ mlflow_client = pytest.importorskip("mlflow", reason="the trainer's extra is not
 pytestmark = pytest.mark.filterwarnings("ignore::sqlalchemy.exc.SADeprecationWarning")
 
 SMALL = ["--width=8", "--epochs=3"]
-NAMES = {"train_loss", "val_loss", "val_accuracy", "lr", "samples_per_second"}
+NAMES = {"train_loss", "val_loss", "val_accuracy", "val_f1", "val_auc", "lr", "samples_per_second"}
 
 
 @pytest.fixture(scope="module")
@@ -45,8 +45,8 @@ def test_without_a_server_results_are_printed(capsys: pytest.CaptureFixture[str]
     """No tracking, no error; one line per epoch."""
     assert main(SMALL) == ExitCode.DONE
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["epoch 1", "epoch 2", "epoch 3"]
-    assert all(f"{name}=" in line for name in NAMES for line in lines)
+    assert [line.split(":")[0] for line in lines] == ["baselines", "epoch 1", "epoch 2", "epoch 3"]
+    assert all(f"{name}=" in line for name in NAMES for line in lines[1:])
 
 
 def test_it_joins_the_prepared_run(client: mlflow_client) -> None:
@@ -59,11 +59,13 @@ def test_it_joins_the_prepared_run(client: mlflow_client) -> None:
 
     found = client.get_run(run.info.run_id)
     assert found.info.status == "RUNNING"
-    assert set(found.data.metrics) == NAMES
+    assert set(found.data.metrics) > NAMES
     for name in NAMES:
         assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [1, 2, 3]
     expected = {name: str(value) for name, value in Settings(width=8, epochs=3).model_dump().items()}
-    assert found.data.params == {**expected, "lr": "1e-03", "nesterov": "false"}
+    for name in ("nesterov", "baselines", "channels_last", "compile"):
+        expected[name] = expected[name].lower()
+    assert found.data.params == {**expected, "lr": "1e-03"}
 
 
 def test_it_starts_and_ends_its_own_run(client: mlflow_client) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Iterator
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
 
+from hypersweep_trainer.data.prefetch import batches_of
 from hypersweep_trainer.lr_interval import Finding
 from hypersweep_trainer.lr_range import lr_range_test
+from hypersweep_trainer.rules import FULL_BATCH
 from hypersweep_trainer.settings import Settings
 from hypersweep_trainer.train import Training
 
@@ -24,16 +25,21 @@ class Batches:
         self.training = training
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        data = self.training.data
-        order = torch.randperm(len(data.train_y), generator=self.training.shuffle)
-        for samples in torch.split(order, self.training.settings.batch_size):
-            chosen = samples.to(data.train_y.device)
-            yield data.train_x[chosen], data.train_y[chosen]
+        data, settings = self.training.data, self.training.settings
+        order = torch.randperm(len(data.train), generator=self.training.shuffle).to(data.train.device)
+        size = len(order) if settings.optimizer in FULL_BATCH else settings.batch_size
+        return iter(batches_of(data, torch.split(data.train[order], size)))
 
 
 def find(settings: Settings, *, start: float, end: float, steps: int) -> Finding:
     """The range test on the training part. Raises BadInputError for data or a device that cannot be."""
     training = Training(settings, horizon=1)
     return lr_range_test(
-        training.model, training.optimizer, cross_entropy, Batches(training), start=start, end=end, steps=steps
+        training.model,
+        training.optimizer,  # type: ignore[arg-type]  # muon's pair behaves like one
+        training.loss,
+        Batches(training),
+        start=start,
+        end=end,
+        steps=steps,
     )

@@ -65,7 +65,7 @@ def range_test(argv: Sequence[str], environ: Mapping[str, str]) -> Finding:
 
 
 def _title(settings: Settings) -> str:
-    return f"{settings.task}, {settings.model}, {settings.optimizer}"
+    return f"{settings.data}, {settings.model}, {settings.optimizer}"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import difflib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError, model_validator
+
+from hypersweep_trainer.rules import LOSSES, MODELS, RULES
 
 Where = Literal["settings", "parameters"]
 
@@ -26,45 +28,160 @@ def _whole(value: object) -> object:
 Whole = Annotated[int, BeforeValidator(_whole)]
 
 
+def _one_of(default: str, *names: str, code: str, description: str) -> Any:
+    """A field that takes one of `names`, or a class or function of the user's by its place: `package.module:Name`."""
+    pattern = f"^({'|'.join(names)}|{CODE})$"
+    return Field(
+        default,
+        max_length=200,
+        pattern=pattern,
+        description=description,
+        json_schema_extra={"allowed": " | ".join([*names, code])},
+    )
+
+
+CODE = r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
+
+
 class Settings(BaseModel):
-    """What a training is: data, model, optimizer, length. The defaults alone learn digits to 0.98."""
+    """What a training is: data, model, loss, optimizer, length. The defaults alone learn digits to 0.98."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    task: Literal["digits"] = Field(
-        "digits", description="what is learnt: the 1,797 digits of 8x8 pixels in scikit-learn"
+    # ---- data
+    data: str = Field(
+        "digits",
+        min_length=1,
+        max_length=4096,
+        description="digits, wine, breast_cancer, diabetes (of scikit-learn), shapes (masks), boxes (made here); a .csv, "
+        ".parquet or .npz file; a folder with one folder of images per class; or package.module:function",
+    )
+    target: str = Field("", max_length=200, description="the column to predict, of a .csv or .parquet file")
+    drop: str = Field("", max_length=4096, description="columns to leave out, with commas between them")
+    task: Literal["auto", "classification", "regression", "segmentation", "detection", "digits"] = Field(
+        "auto", description="what is learnt; auto goes by the target; digits is short for data: digits"
     )
     val_fraction: float = Field(0.2, ge=0.05, le=0.5, description="part of the data held out, stratified, to validate")
+    test_fraction: float = Field(
+        0.0, ge=0, le=0.5, description="part held out for one look after the last epoch (test_*); 0: none"
+    )
+    folds: Whole = Field(0, ge=0, le=100, description="cross-validation: so many parts, one of which validates; 0: off")
+    fold: Whole = Field(0, ge=0, lt=100, description="the part that validates, with folds; counted from 0")
     split_seed: Whole = Field(
         0, ge=0, lt=2**63, description="seed of the split; not `seed`, so that trials share one split and compare"
     )
 
-    model: Literal["mlp", "cnn"] = Field("mlp", description="fully connected, or 3x3 convolutions")
-    layers: Whole = Field(2, ge=1, le=16, description="hidden layers (mlp) or convolutions (cnn)")
-    width: Whole = Field(64, ge=1, le=65536, description="units per hidden layer, or channels per convolution")
+    # ---- model
+    model: str = _one_of(
+        "auto",
+        "auto",
+        *MODELS,
+        code="package.module:Model",
+        description="auto: mlp for rows and small images, cnn for images, unet for masks, detector for boxes",
+    )
+    layers: Whole = Field(
+        2, ge=1, le=16, description="hidden layers, convolutions, residual blocks, levels (unet) or attention blocks"
+    )
+    width: Whole = Field(64, ge=1, le=65536, description="units per hidden layer, channels per (first) convolution")
+    activation: Literal["relu", "gelu", "silu", "tanh", "leaky_relu"] = Field(
+        "relu", description="what follows each hidden layer"
+    )
+    normalization: Literal["auto", "none", "batch", "layer", "group"] = Field(
+        "auto", description="auto: batch in resnet, unet and detector, layer in transformer, else none"
+    )
+    heads: Whole = Field(4, ge=1, le=64, description="attention heads (transformer); width must be a multiple")
     dropout: float = Field(0.0, ge=0, lt=1, description="probability of dropping a unit while training")
 
-    optimizer: Literal["sgd", "adam", "rprop"] = Field(
-        "adam", description="rprop uses the full batch, whatever batch_size"
+    # ---- loss
+    loss: str = _one_of(
+        "auto",
+        "auto",
+        *(name for names in LOSSES.values() for name in names),
+        code="package.module:Loss",
+        description="auto: cross_entropy, mse, dice_cross_entropy or detection, as the task is",
     )
-    lr: float = Field(0.001, gt=0, le=100, description="learning rate (rprop: the first step size)")
-    momentum: float = Field(0.9, ge=0, lt=1, description="momentum (sgd only)")
-    nesterov: bool = Field(False, description="Nesterov's momentum (sgd only; needs momentum above 0)")
-    weight_decay: float = Field(0.0, ge=0, le=10, description="L2 penalty added to the gradient (sgd and adam)")
-    schedule: Literal["constant", "cosine"] = Field(
-        "constant", description="learning rate over the epochs; cosine falls towards 0 (sgd and adam)"
+    label_smoothing: float = Field(
+        0.0, ge=0, lt=1, description="part of the truth given to all classes (cross_entropy)"
+    )
+    class_weights: Literal["none", "balanced"] = Field(
+        "none", description="balanced: rare classes count as much as frequent ones (cross_entropy, focal)"
+    )
+    focal_gamma: float = Field(2.0, ge=0, le=10, description="how much easy samples are discounted (focal, detection)")
+    huber_delta: float = Field(1.0, gt=0, le=1e6, description="where huber turns from square to linear, in target stds")
+    quantile: float = Field(0.5, gt=0, lt=1, description="the quantile to predict (loss quantile)")
+
+    # ---- optimizer
+    optimizer: Literal["sgd", "adam", "adamw", "nadam", "radam", "rmsprop", "rprop", "lbfgs", "adafactor", "muon"] = (
+        Field("adam", description="rprop and lbfgs use the full batch, whatever batch_size")
+    )
+    lr: float = Field(0.001, gt=0, le=100, description="the highest learning rate (rprop: the first step size)")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum (sgd, rmsprop, muon)")
+    nesterov: bool = Field(False, description="Nesterov's momentum (sgd, muon; needs momentum above 0)")
+    beta1: float = Field(0.9, ge=0, lt=1, description="decay of the mean gradient (adam, adamw, nadam, radam)")
+    beta2: float = Field(0.999, ge=0, lt=1, description="decay of the mean square (adam, adamw, nadam, radam, rmsprop)")
+    weight_decay: float = Field(
+        0.0,
+        ge=0,
+        le=10,
+        description="decay of weights, never of norms and biases; decoupled with adamw, adafactor, muon",
+    )
+    clip_norm: float = Field(0.0, ge=0, le=1e6, description="the gradient's norm is cut to this; 0: never")
+    accumulate: Whole = Field(
+        1,
+        ge=1,
+        le=1024,
+        description="parts that a batch is computed in, to save memory; the step stays that of the batch",
+    )
+    ema: float = Field(
+        0.0, ge=0, lt=1, description="decay of averaged weights, with which is validated (0.99 to 0.9999); 0: off"
     )
 
+    # ---- schedule
+    schedule: Literal[
+        "cosine", "linear", "polynomial", "constant", "one_cycle", "triangular", "cosine_restarts", "plateau"
+    ] = Field("cosine", description="the learning rate from batch to batch (not with rprop and lbfgs)")
+    warmup: float = Field(
+        0.05,
+        ge=0,
+        le=0.9,
+        description="part of all steps in which the rate first rises to lr (cosine, linear, polynomial, plateau)",
+    )
+    final_lr: float = Field(0.0, ge=0, le=1, description="where the rate ends (or its low bound), as a part of lr")
+    power: float = Field(2.0, gt=0, le=10, description="exponent of the polynomial")
+    cycle_epochs: Whole = Field(
+        10, ge=1, le=1_000_000, description="length of a triangle, or of the first cosine before its restart"
+    )
+    cycle_growth: Whole = Field(1, ge=1, le=10, description="each cosine is so many times as long as the one before it")
+    plateau_patience: Whole = Field(
+        5, ge=0, le=10_000, description="epochs without a better val_loss before plateau acts"
+    )
+    plateau_factor: float = Field(0.5, gt=0, lt=1, description="what plateau multiplies the rate with")
+
+    # ---- length
     epochs: Whole = Field(20, ge=1, le=1_000_000, description="passes over the data; HYPERSWEEP_BUDGET overrides it")
     batch_size: Whole = Field(64, ge=1, le=1_000_000, description="samples per step; the last batch may be smaller")
     seed: Whole = Field(
         0, ge=0, lt=2**63, description="seed of weights, dropout and data order; HYPERSWEEP_SEED is its default"
     )
 
+    # ---- machine
     device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto takes cuda or mps where present")
     threads: Whole = Field(1, ge=0, le=1024, description="CPU threads of torch; 0 leaves it to torch")
+    precision: Literal["float32", "bf16", "fp16"] = Field(
+        "float32", description="bf16 and fp16 compute most of the network in 16 bits (autocast)"
+    )
+    channels_last: bool = Field(False, description="images in the memory order that CPUs and tensor cores like")
+    compile: bool = Field(False, description="torch.compile: pays off in long trainings; needs a C++ compiler on CPU")
     checkpoint_every: Whole = Field(
         1, ge=0, le=1_000_000, description="epochs between checkpoints (0: only when interrupted, and at the end)"
+    )
+
+    # ---- results
+    baselines: bool = Field(
+        True, description="log beside the result what a constant and a linear model reach (baseline_*)"
+    )
+    log_every: Whole = Field(
+        10, ge=0, le=1_000_000, description="steps between values of step_loss and step_lr; 0: none"
     )
     tracking_patience: float = Field(
         120, ge=0, le=86_400, description="seconds to go on trying, after the last epoch, to deliver results"
@@ -76,25 +193,6 @@ class Settings(BaseModel):
             if rule.broken(self):
                 raise ValueError(f"{rule.name}: {rule.message}")
         return self
-
-
-class Rule(NamedTuple):
-    """A combination of settings that cannot work: the one to blame, and all that take part in it."""
-
-    name: str
-    parts: frozenset[str]
-    broken: Callable[[Settings], bool]
-    message: str
-
-
-RULES = (
-    Rule(
-        "nesterov",
-        frozenset({"optimizer", "nesterov", "momentum"}),
-        lambda s: s.optimizer == "sgd" and s.nesterov and s.momentum == 0,
-        "found true with sgd and momentum 0, allowed: only with momentum above 0",
-    ),
-)
 
 
 class Problem(NamedTuple):
@@ -115,10 +213,14 @@ def properties() -> Mapping[str, Mapping[str, Any]]:
 def allowed(name: str) -> str:
     """What setting `name` may be, in words: "a number, 0 < lr ≤ 100"."""
     schema = properties()[name]
+    if text := schema.get("allowed"):
+        return str(text)
     if choices := schema.get("enum") or ([schema["const"]] if "const" in schema else None):
         return " | ".join(choices)
     if schema["type"] == "boolean":
         return "true | false"
+    if schema["type"] == "string":
+        return f"a text of up to {schema['maxLength']} characters" + (", not empty" if "minLength" in schema else "")
     kind = {"integer": "an integer", "number": "a number"}[schema["type"]]
     low = next((f"{schema[key]} {sign} " for key, sign in _LOW if key in schema), "")
     high = next((f" {sign} {_short(schema[key])}" for key, sign in _HIGH if key in schema), "")

@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
 
+UNPRINTED = ("seconds_", "memory_mb")  # logged all the same
+
 # Answers that no waiting will change, by MLflow's error codes.
 FINAL_ANSWERS = {"RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED", "UNAUTHENTICATED", "ENDPOINT_NOT_FOUND"}
 
@@ -39,7 +41,16 @@ class Tracker:
     def log(self, metrics: Metrics, *, step: int) -> None:
         """Report the metrics of one epoch; never raises for a server's sake."""
         self.step, self.metrics = step, metrics
-        print(f"epoch {step}:", *(f"{name}={value:.6g}" for name, value in metrics.items()), flush=True)
+        shown = {name: value for name, value in metrics.items() if not name.startswith(UNPRINTED)}
+        print(f"epoch {step}:", *(f"{name}={value:.6g}" for name, value in shown.items()), flush=True)
+
+    def log_step(self, metrics: Metrics, *, step: int) -> None:
+        """Report values of one step of the optimizer, `step` of them since the start; not printed."""
+
+    def log_baselines(self, metrics: Metrics) -> None:
+        """Report what the results must beat, before the first epoch."""
+        if metrics:
+            print("baselines:", *(f"{name.removeprefix('baseline_')}={value:.6g}" for name, value in metrics.items()))
 
     def state(self) -> dict[str, Any]:
         """What a later attempt needs to go on reporting: plain values, part of a checkpoint."""
@@ -81,6 +92,15 @@ class MlflowTracker(Tracker):
         self._unsent.append((step, time.time_ns() // 1_000_000, metrics))
         if time.monotonic() >= self._not_before:
             self._attempt(self._send)
+
+    def log_step(self, metrics: Metrics, *, step: int) -> None:
+        """Queue; it goes with the epoch."""
+        self._unsent.append((step, time.time_ns() // 1_000_000, metrics))
+
+    def log_baselines(self, metrics: Metrics) -> None:
+        """Print and queue, as step 0."""
+        super().log_baselines(metrics)
+        self.log_step(metrics, step=0)
 
     def state(self) -> dict[str, Any]:
         """The run and what it has not received, so that neither is lost with the process."""

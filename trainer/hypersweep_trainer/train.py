@@ -1,7 +1,8 @@
-"""Train a small model on digits: data, model, optimizer, loop. Read it from top to bottom.
+"""Train a model: data, model, loss, optimizer, loop. Read it from top to bottom.
 
-Owns the training itself. Where results go (`tracking.py`), how files survive a crash (`checkpoint.py`) and what the
-settings may be (`settings.py`) is decided elsewhere; nothing here knows of sweeps.
+Owns the training itself. What there is to choose from stands beside it, one idea a file: `data/`, `models/`,
+`losses.py`, `optimizers.py`, `schedules.py`, `metrics.py`. Where results go (`tracking.py`), how files survive a crash
+(`checkpoint.py`) and what the settings may be (`settings.py`) is decided elsewhere; nothing here knows of sweeps.
 """
 
 from __future__ import annotations
@@ -9,206 +10,183 @@ from __future__ import annotations
 import logging
 import math
 import time
-from importlib.util import find_spec
-from itertools import pairwise
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
+from torch import Tensor
+from torch.nn.utils import clip_grad_norm_
 
+from hypersweep_trainer.averages import Averages
+from hypersweep_trainer.baselines import baselines
 from hypersweep_trainer.checkpoint import Checkpoints
+from hypersweep_trainer.data import load
+from hypersweep_trainer.data.prefetch import batches_of
+from hypersweep_trainer.device import autocast, choose_device, make_reproducible, peak_memory
 from hypersweep_trainer.exits import BadInputError, InfeasibleError, Interrupted
+from hypersweep_trainer.losses import make_loss
+from hypersweep_trainer.metrics import make_scorer
+from hypersweep_trainer.models import make_model
+from hypersweep_trainer.optimizers import make_optimizer
 from hypersweep_trainer.options import Job
+from hypersweep_trainer.rules import FULL_BATCH
+from hypersweep_trainer.schedules import Plan, Plateau, learning_rate
 from hypersweep_trainer.settings import Settings
-from hypersweep_trainer.startup import Interruption, defer_compiler
+from hypersweep_trainer.startup import Interruption
 from hypersweep_trainer.tracking import Metrics, Tracker
 
 log = logging.getLogger(__name__)
 
-CLASSES = 10
-SIDE = 8  # pixels
-
-# ---------------------------------------------------------------------------------------------------------------- data
-
-
-class Data(NamedTuple):
-    """Images as floats (samples, 1, 8, 8), labels as integers (samples,), both on the device that trains."""
-
-    train_x: Tensor
-    train_y: Tensor
-    val_x: Tensor
-    val_y: Tensor
-
-
-def load_digits(settings: Settings, device: torch.device) -> Data:
-    """scikit-learn's digits, split by class with a fixed seed, standardised by what the training part shows."""
-    package = find_spec("sklearn")
-    if package is None or package.origin is None:
-        raise BadInputError("task: found digits, but scikit-learn, which ships them, is not installed")
-    # The file itself, because importing scikit-learn costs every trial 4 s: 64 pixels (0 to 16) and the label per line.
-    table = np.loadtxt(Path(package.origin).parent / "datasets/data/digits.csv.gz", delimiter=",", dtype=np.float32)
-    x, y = torch.from_numpy(table[:, :-1]), torch.from_numpy(table[:, -1]).long()
-
-    val = stratified_sample(y, fraction=settings.val_fraction, seed=settings.split_seed)
-    mean, std = x[~val].mean(0), x[~val].std(0)
-    std[std == 0] = 1  # pixels at the border that are blank in every training image
-    x = ((x - mean) / std).view(-1, 1, SIDE, SIDE).to(device)
-    y, val = y.to(device), val.to(device)
-    return Data(x[~val], y[~val], x[val], y[val])
-
-
-def stratified_sample(labels: Tensor, *, fraction: float, seed: int) -> Tensor:
-    """A boolean mask (samples,) that holds about `fraction` of each class, and the same one for the same seed."""
-    generator = torch.Generator().manual_seed(seed)
-    mask = torch.zeros(len(labels), dtype=torch.bool)
-    for label in labels.unique():  # type: ignore[no-untyped-call]
-        members = (labels == label).nonzero().flatten()
-        chosen = torch.randperm(len(members), generator=generator)[: round(fraction * len(members))]
-        mask[members[chosen]] = True
-    return mask
-
-
-# -------------------------------------------------------------------------------------------------- model and optimizer
-
-
-def make_model(settings: Settings) -> nn.Sequential:
-    """The network: images in, one logit per class out."""
-    return make_mlp(settings) if settings.model == "mlp" else make_cnn(settings)
-
-
-def make_mlp(settings: Settings) -> nn.Sequential:
-    """`layers` hidden layers of `width` units, then the logits."""
-    sizes = [SIDE * SIDE] + [settings.width] * settings.layers
-    hidden: list[nn.Module] = []
-    for inputs, outputs in pairwise(sizes):
-        hidden += [nn.Linear(inputs, outputs), nn.ReLU(), nn.Dropout(settings.dropout)]
-    return nn.Sequential(nn.Flatten(), *hidden, nn.Linear(sizes[-1], CLASSES))
-
-
-def make_cnn(settings: Settings) -> nn.Sequential:
-    """`layers` 3x3 convolutions of `width` channels, the first two followed by pooling (8 → 4 → 2), then the logits."""
-    channels = [1] + [settings.width] * settings.layers
-    hidden: list[nn.Module] = []
-    for depth, (inputs, outputs) in enumerate(pairwise(channels)):
-        hidden += [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
-        hidden += [nn.MaxPool2d(2)] if depth < 2 else []
-        hidden += [nn.Dropout(settings.dropout)]
-    side = SIDE // 2 ** min(settings.layers, 2)
-    return nn.Sequential(*hidden, nn.Flatten(), nn.Linear(channels[-1] * side * side, CLASSES))
-
-
-def make_optimizer(settings: Settings, model: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer, given only those settings that it has."""
-    defer_compiler()
-    parameters, lr, decay = model.parameters(), settings.lr, settings.weight_decay
-    match settings.optimizer:
-        case "sgd":
-            nesterov = settings.nesterov
-            return torch.optim.SGD(parameters, lr=lr, momentum=settings.momentum, nesterov=nesterov, weight_decay=decay)
-        case "adam":
-            return torch.optim.Adam(parameters, lr=lr, weight_decay=decay)
-        case "rprop":
-            return torch.optim.Rprop(parameters, lr=lr)
-
-
-def learning_rate(settings: Settings, *, epoch: int, horizon: int) -> float:
-    """The rate of the epoch, counted from 0. Rprop keeps its own step sizes: there is nothing to schedule."""
-    if settings.schedule == "constant" or settings.optimizer == "rprop":
-        return settings.lr
-    return settings.lr * 0.5 * (1 + math.cos(math.pi * epoch / horizon))
-
-
-def choose_device(name: str) -> torch.device:
-    """The device that the setting asks for, which must be there."""
-    present = ["cpu"] + ["cuda"] * torch.cuda.is_available() + ["mps"] * torch.backends.mps.is_available()
-    if name == "auto":
-        return torch.device(present[-1])
-    if name not in present:
-        raise BadInputError(f"device: found {name}, allowed on this machine: {' | '.join(['auto', *present])}")
-    return torch.device(name)
-
-
-# ------------------------------------------------------------------------------------------------------------ training
-
-
 # Settings that may differ between the attempts of one trial without changing what it computes.
-MAY_CHANGE = {"epochs", "device", "threads", "checkpoint_every", "tracking_patience"}
+MAY_CHANGE = {"epochs", "device", "threads", "checkpoint_every", "tracking_patience", "log_every", "baselines"}
+
+AT_ONCE = 2**20  # numbers, at most, that are validated together: not batch_size, which must not change a result
+PHASES = ("data", "forward", "backward", "optimizer")
 
 
 class Training:
     """Model, optimizer, random numbers and how far they have come: what a checkpoint holds, what an epoch does."""
 
     def __init__(self, settings: Settings, *, horizon: int) -> None:
-        """Set everything up as it is before the first epoch. `horizon` is the length of the schedule, in epochs."""
-        torch.set_num_threads(settings.threads or torch.get_num_threads())
-        torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms() would import the compiler
-        torch.manual_seed(settings.seed)
+        """Set everything up as it is before the first epoch. `horizon` is the length of the plan, in epochs."""
+        make_reproducible(settings)
         self.settings, self.horizon = settings, horizon
         self.device = choose_device(settings.device)
-        self.data = load_digits(settings, self.device)
-        self.model = make_model(settings).to(self.device)
+        self.data = load(settings, self.device)
+        layout = torch.channels_last if settings.channels_last else torch.contiguous_format
+        self.model = make_model(settings, self.data).to(self.device).to(memory_format=layout)
+        self.forward = torch.compile(self.model) if settings.compile else self.model
+        self.loss = make_loss(settings, self.data)
         self.optimizer = make_optimizer(settings, self.model)
+        self.plateau = Plateau(settings)
+        self.averages = Averages(self.model, decay=settings.ema) if settings.ema else None
+        # fp16 has no room for small gradients: the loss is scaled up, and what becomes infinite is left out.
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
         self.shuffle = torch.Generator().manual_seed(settings.seed)  # of its own: dropout doesn't change the data order
         self.epoch = 0  # completed
         self._start_epoch()
+        self.plan = Plan(steps=horizon * len(self.batches()), per_epoch=len(self.batches()))
 
     def _start_epoch(self) -> None:
         self.batch = 0  # completed in this epoch
-        self.order = torch.randperm(len(self.data.train_y), generator=self.shuffle)
+        self.order = torch.randperm(len(self.data.train), generator=self.shuffle)
         self.loss_sum = 0.0
-        self.seconds = 0.0
+        self.seconds = dict.fromkeys(PHASES, 0.0)
 
-    def train_epoch(self, interruption: Interruption) -> Metrics:
+    @property
+    def step(self) -> int:
+        """Steps of the optimizer so far."""
+        return self.epoch * self.plan.per_epoch + self.batch
+
+    def batches(self) -> list[Tensor]:
+        """The epoch's samples, batch by batch."""
+        samples = self.data.train[self.order.to(self.data.train.device)]
+        size = len(samples) if self.settings.optimizer in FULL_BATCH else self.settings.batch_size
+        parts = list(torch.split(samples, size))
+        if len(parts) > 1 and len(parts[-1]) == 1:  # a batch of one has no variance, which batch norm needs
+            last = parts.pop()
+            parts[-1] = torch.cat([parts[-1], last])
+        return parts
+
+    def train_epoch(self, interruption: Interruption, tracker: Tracker | None = None) -> Metrics:
         """Train from `batch` to the end of the epoch, and validate. Raises Interrupted between batches."""
-        lr = learning_rate(self.settings, epoch=self.epoch, horizon=self.horizon)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        full = self.settings.optimizer == "rprop"  # its step sizes follow the sign of the whole gradient
-        batches = torch.split(self.order, len(self.order) if full else self.settings.batch_size)
-        for samples in batches[self.batch :]:
+        self.model.train()
+        every = self.settings.log_every
+        began = time.perf_counter()
+        for x, y in batches_of(self.data, self.batches()[self.batch :]):
             if interruption.requested:
                 raise Interrupted(f"asked to stop in epoch {self.epoch + 1}, after batch {self.batch}")
-            self.train_batch(samples.to(self.device))
-        metrics = {
-            "train_loss": self.loss_sum / len(self.order),
-            **self.validate(),
-            "lr": lr,
-            "samples_per_second": len(self.order) / self.seconds,
-        }
+            self.seconds["data"] += time.perf_counter() - began
+            lr = self.set_rate()
+            value = self.train_batch(x, y)
+            if tracker and every and self.step % every == 0:
+                tracker.log_step({"step_loss": value, "step_lr": lr}, step=self.step)
+            began = time.perf_counter()
+        metrics = {"train_loss": self.loss_sum / len(self.order), **self.evaluate(self.data.val, "val"), "lr": lr}
+        self.plateau.see(metrics["val_loss"])
         self.epoch += 1
+        if self.epoch == self.horizon and len(self.data.test):  # the one look at the test part
+            metrics |= self.evaluate(self.data.test, "test")
+        metrics |= self.usage()
         self._start_epoch()
         return metrics
 
-    def train_batch(self, samples: Tensor) -> None:
-        """One step of the optimizer on the samples of these indices."""
-        started = time.perf_counter()
-        self.model.train()
-        loss = cross_entropy(self.model(self.data.train_x[samples]), self.data.train_y[samples])
-        if not math.isfinite(value := loss.item()):
-            raise InfeasibleError(f"the loss is {value} in epoch {self.epoch + 1}, batch {self.batch + 1}")
-        self.optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        self.optimizer.step()
-        self.loss_sum += value * len(samples)
+    def set_rate(self) -> float:
+        """Give the optimizer the learning rate of the step to come."""
+        lr = learning_rate(self.settings, self.plan, self.step) * self.plateau.factor
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        return lr
+
+    def train_batch(self, x: Tensor, y: Tensor) -> float:
+        """One step of the optimizer; the loss before it. Raises InfeasibleError if that is not finite."""
+        if self.settings.optimizer == "lbfgs":  # looks at the loss several times
+            began = time.perf_counter()
+            value = float(self.optimizer.step(lambda: self.gradient(x, y)))
+            self._finite(value)
+        else:
+            value = float(self.gradient(x, y))
+            self._finite(value)
+            began = time.perf_counter()
+            if self.settings.clip_norm:
+                self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
+                clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+            self.scaler.step(self.optimizer)  # type: ignore[arg-type]
+            self.scaler.update()
+        if self.averages:
+            self.averages.follow(self.model)
+        self.loss_sum += value * len(x)
         self.batch += 1
-        self.seconds += time.perf_counter() - started
+        self.seconds["optimizer"] += time.perf_counter() - began
+        return value
+
+    def gradient(self, x: Tensor, y: Tensor) -> Tensor:
+        """The loss of the batch, its gradient left in the weights; computed in as many parts as the settings say."""
+        self.optimizer.zero_grad()
+        size = math.ceil(len(x) / self.settings.accumulate)
+        total = torch.zeros((), device=self.device)
+        for some, truth in zip(torch.split(x, size), torch.split(y, size), strict=True):
+            began = time.perf_counter()
+            with autocast(self.settings, self.device):
+                loss = self.loss(self.forward(some), truth)
+            if size < len(x):
+                loss = loss * (len(some) / len(x))
+            forwarded = time.perf_counter()
+            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+            self.seconds["forward"] += forwarded - began
+            self.seconds["backward"] += time.perf_counter() - forwarded
+            total += loss.detach()
+        return total
+
+    def _finite(self, value: float) -> None:
+        if not math.isfinite(value):
+            raise InfeasibleError(f"the loss is {value} in epoch {self.epoch + 1}, batch {self.batch + 1}")
+
+    def usage(self) -> Metrics:
+        """What the epoch took of time, by phase of a step, and of memory."""
+        busy = sum(self.seconds.values())
+        shares = {f"seconds_{phase}": seconds for phase, seconds in self.seconds.items()}
+        return {**shares, "samples_per_second": len(self.order) / busy, "memory_mb": peak_memory(self.device)}
 
     @torch.no_grad()
-    def validate(self) -> Metrics:
-        """Loss and accuracy on the validation part."""
+    def evaluate(self, part: Tensor, name: str) -> Metrics:
+        """Loss and metrics on a part of the data; with averaged weights where there are some."""
         self.model.eval()
-        logits = self.model(self.data.val_x)
-        loss = cross_entropy(logits, self.data.val_y).item()
-        accuracy = (logits.argmax(1) == self.data.val_y).float().mean().item()
-        return {"val_loss": loss, "val_accuracy": accuracy}
+        scorer, loss_sum = make_scorer(self.data), 0.0
+        for x, y in batches_of(self.data, torch.split(part, max(1, AT_ONCE // math.prod(self.data.shape)))):
+            with autocast(self.settings, self.device):
+                output = self.averages.answer(self.model, x) if self.averages else self.forward(x)
+                loss_sum += self.loss(output, y).item() * len(x)
+            scorer.add(output, y)
+        loss = loss_sum / len(part)
+        scores = scorer.scores() if math.isfinite(loss) else {}
+        return {f"{name}_loss": loss, **{f"{name}_{metric}": value for metric, value in scores.items()}}
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs to go on bit by bit as if nothing had happened: tensors and plain values."""
         state = {name: getattr(self, name) for name in ("epoch", "batch", "order", "loss_sum", "seconds")}
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
+        state |= {"plateau": self.plateau.state(), "scaler": self.scaler.state_dict()}
+        state |= {"averages": self.averages.state()} if self.averages else {}
         state |= {"shuffle": self.shuffle.get_state(), "rng": torch.get_rng_state()}
         if self.device.type != "cpu":
             state["device_rng"] = getattr(torch, self.device.type).get_rng_state()
@@ -223,6 +201,10 @@ class Training:
             setattr(self, name, state[name])
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
+        self.plateau.restore(state["plateau"])
+        self.scaler.load_state_dict(state["scaler"])
+        if self.averages:
+            self.averages.restore(state["averages"])
         self.shuffle.set_state(state["shuffle"])
         torch.set_rng_state(state["rng"])
         if "device_rng" in state and self.device.type != "cpu":
@@ -242,6 +224,8 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
         training.restore(found["training"])
         tracker.restore(found["tracking"])
         log.info("going on from epoch %d, batch %d", training.epoch, training.batch)
+    elif settings.baselines:
+        tracker.log_baselines(baselines(training.data))
 
     def save() -> None:
         if checkpoints is not None:
@@ -251,7 +235,7 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     interruption.graceful = True
     try:
         while training.epoch < job.budget:
-            metrics = training.train_epoch(interruption)
+            metrics = training.train_epoch(interruption, tracker)
             tracker.log(metrics, step=training.epoch)
             if not math.isfinite(metrics["val_loss"]):
                 raise InfeasibleError(f"val_loss is {metrics['val_loss']} after epoch {training.epoch}")
