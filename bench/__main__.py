@@ -1,10 +1,10 @@
-"""Run the benchmarks: python -m bench [ask | engine | local | all] [options of that benchmark]."""
+"""Run the benchmarks: python -m bench [ask | engine | local | training | all] [options of that benchmark]."""
 
 import sys
 
-from bench import ask, engine, local
+from bench import ask, engine, local, training
 
-BENCHMARKS = {"ask": ask.main, "engine": engine.main, "local": local.main}
+BENCHMARKS = {"ask": ask.main, "engine": engine.main, "local": local.main, "training": training.main}
 
 
 def main() -> None:

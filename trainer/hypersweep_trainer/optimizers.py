@@ -63,7 +63,9 @@ def make_optimizer(settings: Settings, model: nn.Module) -> Optimizer:
 
 
 def grouped(model: nn.Module, *, decay: float) -> Groups:
-    """Parameters that decay, and those that don't: biases, norms and other vectors."""
+    """Parameters that decay, and those that don't: biases, norms and other vectors. Each group costs time at each step."""
+    if not decay:
+        return [{"params": [p for p in model.parameters() if p.requires_grad], "weight_decay": 0.0}]
     weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
     vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
     groups = [{"params": weights, "weight_decay": decay}, {"params": vectors, "weight_decay": 0.0}]

@@ -1,7 +1,8 @@
 """Where a run's settings come from: flags, the environment of a trial, defaults.
 
-Owns the precedence: HYPERSWEEP_PARAMETERS over flags over HYPERSWEEP_SETTINGS over defaults. Refuses to guess: a name
-or value that the settings don't know is the user's mistake, answered with where it stands. Imports no torch.
+Owns the precedence: HYPERSWEEP_PARAMETERS over flags over the file of --settings over HYPERSWEEP_SETTINGS over
+defaults. Refuses to guess: a name or value that the settings don't know is the user's mistake, answered with where it
+stands. Imports no torch.
 """
 
 from __future__ import annotations
@@ -9,10 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+import yaml
 from pydantic import ValidationError
 
 from hypersweep_trainer.exits import MEANING, BadInputError
@@ -21,7 +24,9 @@ from hypersweep_trainer.settings import Settings, adapter, allowed, properties, 
 DESCRIPTION = """\
 Train a small torch model and report its metrics after every epoch, to MLflow if MLFLOW_TRACKING_URI is set.
 
-Example:  python -m hypersweep_trainer --model=cnn --optimizer=sgd --lr=0.05 --epochs=10
+Examples:  python -m hypersweep_trainer --data my.csv --target y
+           python -m hypersweep_trainer --model=cnn --optimizer=sgd --lr=0.05 --epochs=10
+           python -m hypersweep_trainer --settings settings.yaml
 """
 
 # Name → what it means, for --help and the docs.
@@ -37,6 +42,9 @@ ENVIRONMENT: Mapping[str, str] = {
     "MLFLOW_RUN_ID": "a prepared run to log to, left open at the end; without it the trainer starts and ends its own",
     "MLFLOW_EXPERIMENT_ID": "experiment of an own run; also MLFLOW_EXPERIMENT_NAME",
 }
+
+
+FILE = "the file of --settings"  # no setting has this name
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,9 +64,12 @@ class _Parser(argparse.ArgumentParser):
 
 def read_job(argv: Sequence[str], environ: Mapping[str, str]) -> Job:
     """The job that flags and environment describe. Raises BadInputError for what cannot be."""
-    sources = (
+    flags = _flags(argv)
+    file = flags.pop(FILE, None)
+    sources: tuple[tuple[str, Mapping[str, object]], ...] = (
         ("HYPERSWEEP_PARAMETERS", _json_object(environ, "HYPERSWEEP_PARAMETERS")),
-        ("command line", _flags(argv)),
+        ("command line", flags),
+        *([(str(file), _file(Path(str(file))))] if file else []),
         ("HYPERSWEEP_SETTINGS", _json_object(environ, "HYPERSWEEP_SETTINGS")),
         ("HYPERSWEEP_SEED", _number(environ, "HYPERSWEEP_SEED", setting="seed")),
     )
@@ -80,6 +91,24 @@ def _flags(argv: Sequence[str]) -> dict[str, object]:
         name = text.lstrip("-").partition("=")[0]
         raise BadInputError(f"command line: {text}: {value_problem(name, None)}")
     return {name: value for name, value in vars(given).items() if value is not None}
+
+
+def _file(path: Path) -> dict[str, object]:
+    """The settings in a YAML file (JSON is YAML). YAML's readers differ on `1e-2`: it is a number where one is wanted."""
+    try:
+        found = yaml.safe_load(path.read_text()) or {}
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadInputError(f"command line: --settings: {path} can't be read as YAML: {error}") from None
+    if not isinstance(found, dict):
+        raise BadInputError(f"command line: --settings: found {type(found).__name__} in {path}, allowed: name: value")
+    return {str(name): _number_in(str(name), value) for name, value in found.items()}
+
+
+def _number_in(name: str, value: object) -> object:
+    if isinstance(value, str) and properties().get(name, {}).get("type") in ("number", "integer"):
+        with suppress(ValidationError):
+            return adapter(name).validate_strings(value)
+    return value
 
 
 def _settings(values: Mapping[str, object]) -> Settings:
@@ -124,6 +153,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    result.add_argument("--settings", dest=FILE, metavar="FILE", help="YAML file, name: value; flags override it")
     for name, schema in properties().items():
         flag = result.add_argument(
             f"--{name}",

@@ -142,20 +142,23 @@ class Training:
     def gradient(self, x: Tensor, y: Tensor) -> Tensor:
         """The loss of the batch, its gradient left in the weights; computed in as many parts as the settings say."""
         self.optimizer.zero_grad()
+        if self.settings.accumulate == 1:
+            return self._backward(x, y, share=1.0)
         size = math.ceil(len(x) / self.settings.accumulate)
-        total = torch.zeros((), device=self.device)
-        for some, truth in zip(torch.split(x, size), torch.split(y, size), strict=True):
-            began = time.perf_counter()
-            with autocast(self.settings, self.device):
-                loss = self.loss(self.forward(some), truth)
-            if size < len(x):
-                loss = loss * (len(some) / len(x))
-            forwarded = time.perf_counter()
-            self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-            self.seconds["forward"] += forwarded - began
-            self.seconds["backward"] += time.perf_counter() - forwarded
-            total += loss.detach()
-        return total
+        parts = zip(torch.split(x, size), torch.split(y, size), strict=True)
+        return torch.stack([self._backward(some, truth, share=len(some) / len(x)) for some, truth in parts]).sum()
+
+    def _backward(self, x: Tensor, y: Tensor, *, share: float) -> Tensor:
+        began = time.perf_counter()
+        with autocast(self.settings, self.device):
+            loss = self.loss(self.forward(x), y)
+        if share != 1:
+            loss = loss * share
+        forwarded = time.perf_counter()
+        self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self.seconds["forward"] += forwarded - began
+        self.seconds["backward"] += time.perf_counter() - forwarded
+        return loss.detach()
 
     def _finite(self, value: float) -> None:
         if not math.isfinite(value):

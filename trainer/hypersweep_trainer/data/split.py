@@ -43,8 +43,9 @@ def strata(y: Tensor, *, task: str) -> Tensor:
         return y
     if task != "regression":
         return torch.zeros(len(y), dtype=torch.long)
+    bins = max(1, min(BINS, len(y) // BINS))  # of at least ten values: smaller ones would have none to give
     order = y.argsort(stable=True)
-    return torch.empty_like(order).scatter_(0, order, torch.arange(len(y)) * BINS // len(y))
+    return torch.empty_like(order).scatter_(0, order, torch.arange(len(y)) * bins // len(y))
 
 
 def stratified_sample(labels: Tensor, *, fraction: float, seed: int) -> Tensor:
