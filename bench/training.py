@@ -110,7 +110,7 @@ def measure(settings: Settings, *, epochs: int, rounds: int) -> dict[str, list[f
 
 
 def main() -> None:
-    """Print samples per second of all three, and the ratios that must hold: 0.97 by hand, 1 with Lightning."""
+    """Print samples per second of all three, and the ratios; aimed at: 0.97 by hand, 1 with Lightning."""
     parser = argparse.ArgumentParser(
         prog="python -m bench training", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
