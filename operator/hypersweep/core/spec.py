@@ -213,7 +213,8 @@ class InitialTrial(Model):
 
     name: Text | None = Field(None, description="A name for people, kept on the trial's run.")
     parameters: dict[str, Any] = Field(
-        description="A value for each active parameter, by name, and for no other.", json_schema_extra={**ANYTHING}
+        description="Values by parameter. What is left out takes its default, or is drawn at random by the strategy's seed.",
+        json_schema_extra={**ANYTHING},
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from hypersweep.core.errors import Problem, SpecError, StrategyError
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.strategies import catalog, defaults, grid, phases, random, settings
+from hypersweep.core.strategies import catalog, defaults, grid, initial, phases, random, settings
 from hypersweep.core.strategies.points import LOOKS
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Trial
@@ -23,11 +23,11 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     the initial ones. SpecError: see `problems`. StrategyError: one that others wrote failed.
     """
     space = Space.of(spec)
-    initial = _initial(spec, space)
-    if trial < len(initial):
-        return initial[trial]
+    first = _first(spec, space)
+    if trial < len(first):
+        return first[trial]
     known = {t.index for t in (*history, *pending)}
-    promised = [Trial(index=i, run="", parameters=p) for i, p in enumerate(initial) if i not in known]
+    promised = [Trial(index=i, run="", parameters=p) for i, p in enumerate(first) if i not in known]
     name = spec.strategy.name
     return catalog.ask(
         name,
@@ -43,13 +43,12 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     )
 
 
-def _initial(spec: SweepSpec, space: Space) -> list[Assignment]:
+def _first(spec: SweepSpec, space: Space) -> list[Assignment]:
     """What is tried before anything is proposed: the initial trials, then the defaults, where there are any."""
-    initial = [space.canonical(t.parameters) for t in spec.initial_trials]
-    first = defaults.assignment(
-        space, seen={space.key(a) for a in initial}, seed=spec.strategy.seed, trial=len(initial)
-    )
-    return initial if first is None else [*initial, first]
+    seed = spec.strategy.seed
+    found = initial.assignments(space, spec.initial_trials, seed=seed)
+    default = defaults.assignment(space, seen={space.key(a) for a in found}, seed=seed, trial=len(found))
+    return found if default is None else [*found, default]
 
 
 def gives_up(spec: SweepSpec) -> bool:
@@ -69,11 +68,7 @@ def problems(spec: SweepSpec) -> list[Problem]:
         space.cardinality  # noqa: B018  (counts the space: too entangled conditions are found here)
     except SpecError as error:
         return error.problems
-    found = [
-        p
-        for i, t in enumerate(spec.initial_trials)
-        for p in space.problems(t.parameters, path=f"spec.initialTrials[{i}].parameters")
-    ]
+    found = list(initial.problems(space, spec.initial_trials, seed=spec.strategy.seed))
     found += defaults.problems(space)
     found += _of_strategy(spec, space)
     return found or _unmeetable(spec, space)
