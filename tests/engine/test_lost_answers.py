@@ -1,9 +1,11 @@
 """Any request's answer may be lost, at any time, also when the next look comes only after the ledger was read again."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from hypersweep.core.errors import TrackingUnavailable
 from hypersweep.core.status import is_true
 from hypersweep.core.trial import Outcome, Phase, Reason
 from hypersweep.tracking import records
@@ -61,3 +63,38 @@ def _trials(cluster: SimulatedCluster) -> list[Run]:
         for run in cluster.store.runs.values()
         if run.tags.get(records.KIND) == records.KIND_TRIAL and run.tags[records.OUTCOME] != records.SUPERSEDED
     ]
+
+
+def test_a_trial_that_was_reopened_runs_though_the_answer_was_lost_and_the_token_has_changed_since() -> None:
+    """The ledger holds it open, under the token of then: whoever asks for another meanwhile must not leave it so."""
+    asyncio.run(_reopened())
+
+
+async def _reopened() -> None:
+    cluster = SimulatedCluster(make_spec(trials={"max": 2, "parallel": 1, "attempts": 1, "maxFailed": 2}, retry="b"))
+    host = SimulatedHost(cluster)
+    await _until(cluster, host, lambda: bool(cluster.active()))
+    cluster.end((0, 1), Phase.FAILED, reason=Reason.CRASHED)
+    await _until(cluster, host, lambda: 1 in cluster.active())
+    await host.look()  # and a heartbeat with it, so that the next request that logs is that which reopens
+    cluster.edit(retry="a")
+    cluster.store.fail = lambda _n, verb, when: (
+        cluster.faults.strike(when, TrackingUnavailable) if verb == "log" else None
+    )
+    cluster.faults.set("fail after", 1)
+    await host.look()
+    assert cluster.faults.countdown < 0, "no answer was lost"
+    cluster.edit(retry="b")
+    await host.look()
+    cluster.end((1, 1), Phase.FAILED, reason=Reason.OUT_OF_MEMORY)
+    await _until(cluster, host, lambda: (0, 2) in cluster.launched)
+
+
+async def _until(cluster: SimulatedCluster, host: SimulatedHost, done: Callable[[], bool]) -> None:
+    for _ in range(40):
+        cluster.catch_up()
+        await host.look()
+        cluster.now += LATER
+        if done():
+            return
+    raise AssertionError(cluster.status)

@@ -264,7 +264,11 @@ class Engine(RuleBasedStateMachine):
 
     def _running(self, pick: int) -> tuple[int, int]:
         keys = sorted(key for key, job in self.cluster.jobs.items() if not job.phase.ended)
-        return keys[pick % len(keys)]
+        picked = keys[pick % len(keys)]
+        run = self.cluster.store.runs.get(self.cluster.jobs[picked].run)
+        if run is None or run.tags[records.OUTCOME] != Outcome.OPEN:
+            self.cluster.cut.add(picked[0])  # we have ended it, and it shuts down
+        return picked
 
     async def _log(self, run: str, metrics: dict[str, float]) -> None:
         if run in self.cluster.store.runs:

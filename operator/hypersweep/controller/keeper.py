@@ -195,6 +195,8 @@ class Keeper:
         for index in found.keys() - moving - set(self._busy):
             if self.book.trial(index) is None:
                 self.book.put(found[index])  # planned by us, though we were not told
+            elif index not in self.book.open:
+                self.book.reopen(found[index])  # likewise
         if spec.early_stopping is not None:
             judged = [(t, r) for t, r in runs if t.index in self.book.open and t.index not in self._busy]
             self._pace.saw(await curves.look(self.ledger, self.book, spec, judged), now)

@@ -166,7 +166,7 @@ class Ledger:
         still_open = []
         for trial, run in found:
             ended = self._ended(trial.index)
-            if ended is None:
+            if ended is None or (ended.run == run.id and trial.attempt > ended.attempt):  # a lost `reopen`
                 still_open.append((trial, run))
             elif ended.run != run.id:  # a lost `plan` that took effect late
                 await self._supersede(run.id, by=ended.run)
