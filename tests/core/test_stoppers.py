@@ -200,4 +200,6 @@ def test_threshold_looks_once_but_for_what_is_no_number() -> None:
     assert asked(rule, 5.0, [], sign=1.0) is None
     assert asked(rule, 5.1, [], sign=1.0) is not None
     assert due(rule, {}, reached=1.0, value=math.nan) == [1]
-    assert stoppers.verdict(rule, 0, {1: Mark(math.nan, 0.0)}, Table(), sign=1.0) is not None
+    found = stoppers.verdict(rule, 0, {1: Mark(math.nan, 0.0)}, Table(), sign=1.0)
+    assert found is not None
+    assert "not finite" in found.message

@@ -485,6 +485,17 @@ async def test_a_missing_objective_has_no_value_but_names(store: FakeStore, ledg
     assert (found.value, found.logged) == (None, ("acc", "val_loss"))
 
 
+async def test_points_lie_at_their_step_or_where_the_axis_says(store: FakeStore, ledger: Ledger) -> None:
+    """A step at which the counting metric was not logged has no place on its axis."""
+    trial = await plan(ledger)
+    for step, loss, samples in [(1, 0.9, 64.0), (2, 0.7, None), (3, 0.5, 192.0)]:
+        await store.log(trial.run, metrics={"loss": loss} | ({"samples": samples} if samples else {}), step=step)
+    plain = await ledger.points(trial.run, "loss", axis=None)
+    assert [(p.budget, p.value) for p in plain] == [(1, 0.9), (2, 0.7), (3, 0.5)]
+    counted = await ledger.points(trial.run, "loss", axis="samples")
+    assert [(p.budget, p.value) for p in counted] == [(64, 0.9), (192, 0.5)]
+
+
 async def test_a_metric_that_comes_late_is_measured_until_the_commit(store: FakeStore, ledger: Ledger) -> None:
     """After it, the objective is frozen, whatever is logged to the run."""
     trial = await plan(ledger)

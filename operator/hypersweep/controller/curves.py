@@ -52,10 +52,11 @@ async def look(ledger: Ledger, book: Book, spec: SweepSpec, running: Iterable[tu
     for trial, run in running:
         newest = run.metrics.get(metric)
         at = newest if rule is None or rule.axis is None else run.metrics.get(rule.axis)
-        if rule is None or newest is None or at is None or trial.index in book.verdicts:
+        now = book.open.get(trial.index)  # None: it has ended while another's curve was read
+        if rule is None or newest is None or at is None or now is None or trial.index in book.verdicts:
             continue
         reached[trial.index] = float(at.step) if rule.axis is None else at.value
-        known = book.open[trial.index].rungs
+        known = now.rungs
         budgets = stoppers.due(rule, known, reached=reached[trial.index], value=newest.value)
         if budgets:
             points = await ledger.points(run.id, metric, axis=rule.axis)

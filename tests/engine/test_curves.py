@@ -1,0 +1,79 @@
+"""Reading curves for early stopping, a call at a time: trials that end meanwhile, and budgets in other units than steps."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, cast
+
+from hypersweep.controller import curves
+from hypersweep.controller.book import Book
+from hypersweep.core.aim import Aim
+from hypersweep.core.spec import SweepSpec
+from hypersweep.core.stoppers import Mark, Point
+from hypersweep.core.trial import Outcome
+from hypersweep.tracking.base import Metric, Run
+from hypersweep.tracking.ledger import Ledger
+from tests.core.builders import make_spec, make_trial
+
+ASHA = {"type": "ASHA", "asha": {"minBudget": 1, "reductionFactor": 2}}
+
+
+class Curves:
+    """A ledger that knows curves alone; `meanwhile` happens while one is read."""
+
+    def __init__(self, meanwhile: Callable[[], None] = lambda: None) -> None:
+        self.meanwhile = meanwhile
+
+    async def points(self, run: str, metric: str, *, axis: str | None) -> list[Point]:
+        self.meanwhile()
+        return [Point(1, 0.5, 10.0)]
+
+
+def stopping(**rule: Any) -> SweepSpec:
+    return make_spec(earlyStopping={**ASHA, **rule})
+
+
+def at_step(index: int, step: int = 1, **others: float) -> tuple[Any, Run]:
+    """An open trial and its run, as a search shows it."""
+    points = {name: Metric(value=value, step=step, timestamp=10.0) for name, value in {"loss": 0.5, **others}.items()}
+    return make_trial(index), Run(id=f"run-{index}", experiment="1", status="RUNNING", started=0.0, metrics=points)
+
+
+def book_of(spec: SweepSpec, count: int) -> Book:
+    book = Book(Aim.of(spec))
+    book.load([make_trial(i) for i in range(count)], started=0.0)
+    return book
+
+
+async def test_a_trial_that_ends_while_a_curve_is_read_is_passed_over() -> None:
+    """Actions go on beside a look: what was open when it began may be committed, or gone, before its turn."""
+    spec = stopping()
+    book = book_of(spec, 3)
+
+    def ends() -> None:
+        if 1 in book.open:
+            book.end(replace(book.open[1], outcome=Outcome.SUCCEEDED, value=0.1, ended=5.0))
+
+    ledger = cast("Ledger", Curves(ends))
+    await curves.look(ledger, book, spec, [at_step(i) for i in range(3)])
+    assert {i: list(t.rungs) for i, t in book.open.items()} == {0: [1], 2: [1]}
+
+
+async def test_budgets_are_in_the_units_of_the_axis() -> None:
+    """With a counting metric, the step says nothing: 64 samples are the rung, whatever the step."""
+    spec = stopping(axis="samples", asha={"minBudget": 64, "reductionFactor": 2})
+    book = book_of(spec, 2)
+    reached = await curves.look(cast("Ledger", Curves()), book, spec, [at_step(0, 100, samples=32), at_step(1, 1)])
+    assert reached == {0: 32}
+    assert not any(trial.rungs for trial in book.open.values())
+
+
+def test_a_deleted_and_a_reopened_trial_are_nobodys_peers() -> None:
+    """Their marks go with them."""
+    spec = stopping()
+    book = book_of(spec, 2)
+    for index in (0, 1):
+        book.table.put(index, {1: Mark(0.1, 0.0)}, sign=1.0)
+    book.end(replace(book.open[1], outcome=Outcome.FAILED, ended=5.0))
+    book.drop(0)
+    book.reopen(make_trial(1, attempt=2))
+    assert book.table.peers(1, Mark(0.5, 9.0), 7) == []
