@@ -144,7 +144,12 @@ VALUES: dict[str, Any] = {
     "{a: 1, a: 2}": {"a": 2},
     "[http://x:1/a]": ["http://x:1/a"],
     "{a: on, on: a}": {"a": True, "true": "a"},
-    "{1: a, 1.5: b, 16.0: c, 0x10: d}": {"1": "a", "1.5": "b", "16": "d"},
+    "{1: a, 1.5: b, 16.0: c, 0x11: d}": {
+        "1": "a",
+        "1.5": "b",
+        "16": "c",
+        "17": "d",
+    },  # of 16.0 and 0x10, kubectl keeps either
     "{~: a}": REFUSED,
     "{[1]: a}": REFUSED,
     "{a, b}": {"a": None, "b": None},

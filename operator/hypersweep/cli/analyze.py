@@ -34,23 +34,6 @@ class Gathered:
     notes: tuple[str, ...]
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", *, tracking: str) -> None:
-    """The subcommand's arguments."""
-    parser = commands.add_parser(
-        "analyze",
-        help="say what a sweep taught: importance, effects, failures, and where nobody looked",
-        description="Say what a sweep taught so far, from what MLflow holds of it; also while it runs.",
-    )
-    parser.add_argument("sweep", nargs="?", metavar="SWEEP|FILE", help="a sweep's name in the ledger, or its manifest")
-    parser.add_argument("--experiment", metavar="NAME", help="all sweeps of that MLflow experiment together")
-    parser.add_argument("--tracking-uri", default=tracking, metavar="URI", help="MLflow (default: %(default)s)")
-    parser.add_argument(
-        "--output", choices=["text", "markdown", "json"], default="text", help="what to print (default: %(default)s)"
-    )
-    parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots there, as PNG")
-    parser.set_defaults(call=main)
-
-
 def main(given: argparse.Namespace) -> int:
     """Print the report. Exit code 0; what cannot be found is a HyperSweepError."""
     if not given.sweep and not given.experiment:

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from hypersweep import __version__
-from hypersweep.cli import analyze
 from hypersweep.cli.shorthand import GRAMMAR, manifest
 from hypersweep.core.errors import HyperSweepError, SpecError
 from hypersweep.core.spec import BUILT_IN, Strategy
@@ -56,7 +55,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
-    analyze.add(commands, tracking=DEFAULT_TRACKING)
+    _add_analyze(commands)
 
     validate = commands.add_parser("validate", help="say what is wrong with manifests, before any cluster does")
     validate.add_argument("paths", nargs="+", metavar="FILE", help="manifests; - reads standard input")
@@ -155,6 +154,22 @@ def _plan(given: argparse.Namespace) -> int:
     return plan(given.file, first=given.first, trial_hours=given.trial_hours, price=given.price, form=given.output)
 
 
+def _add_analyze(commands: Any) -> None:
+    parser = commands.add_parser(
+        "analyze",
+        help="say what a sweep taught: importance, effects, failures, and where nobody looked",
+        description="Say what a sweep taught so far, from what MLflow holds of it; also while it runs.",
+    )
+    parser.add_argument("sweep", nargs="?", metavar="SWEEP|FILE", help="a sweep's name in the ledger, or its manifest")
+    parser.add_argument("--experiment", metavar="NAME", help="all sweeps of that MLflow experiment together")
+    parser.add_argument("--tracking-uri", default=DEFAULT_TRACKING, metavar="URI", help="MLflow (default: %(default)s)")
+    parser.add_argument(
+        "--output", choices=["text", "markdown", "json"], default="text", help="what to print (default: %(default)s)"
+    )
+    parser.add_argument("--plots", type=Path, metavar="DIR", help="write plots there, as PNG")
+    parser.set_defaults(call=_analyze)
+
+
 def _run(given: argparse.Namespace) -> int:
     from hypersweep.core.admission import check
     from hypersweep.core.goyaml import dump
@@ -222,6 +237,12 @@ def _validate(given: argparse.Namespace) -> int:
     from hypersweep.cli.validate import validate
 
     return validate(given.paths)
+
+
+def _analyze(given: argparse.Namespace) -> int:
+    from hypersweep.cli.analyze import main as analyze
+
+    return analyze(given)
 
 
 def _crd(given: argparse.Namespace) -> int:  # noqa: ARG001
