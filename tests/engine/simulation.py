@@ -172,8 +172,10 @@ class SimulatedHost:
 
     async def look(self) -> float:
         """One turn and everything that it began."""
-        wait = await self.loop.look()
-        await asyncio.gather(*self.loop._tasks, return_exceptions=True)
+        try:
+            wait = await self.loop.look()
+        finally:  # a killed task that nobody asked for its exception would print it whenever it is collected
+            await asyncio.gather(*self.loop._tasks, return_exceptions=True)
         if self.world.faults.dead:
             raise Killed
         return wait
