@@ -20,11 +20,14 @@ from hypersweep.core.snapshot import (
     Snapshot,
 )
 from hypersweep.core.spec import SweepSpec
+from hypersweep.core.stoppers import Verdict
 from hypersweep.core.trial import Measurement, Outcome, Phase, Reason, Result
 from tests.core.builders import NOW, ended, look, make_attempt, make_spec, view
 
 F, S, P, Q = Phase.FAILED, Phase.SUCCEEDED, Phase.PENDING, Phase.QUEUED
 CONSTRAINED = make_spec(constraints=[{"metric": "ms", "max": 20}])
+STOPPING = make_spec(earlyStopping={"type": "ASHA"})
+VERDICT = Verdict("ASHA", 3, 0.9, "stopped at budget 3", NOW - 9)
 DOWN = Health(tracking=Fault(reason="TrackingUnavailable", message="down", since=NOW - 5))
 
 GONE = Usage(id="gone", amounts=(("cpu", 4.0),), since=NOW - 3600, until=NOW - 2700)  # one core hour
@@ -61,6 +64,32 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
         ["launch 0.1", "launch 1.1"],
     ),
     "a running trial is left alone and the free slot filled": (look(view(0)), ["plan 1"]),
+    "a verdict is written down, and its slot is free": (
+        look(replace(view(0), verdict=VERDICT), view(1), spec=STOPPING),
+        ["commit 0 Stopped ASHA", "plan 2"],
+    ),
+    "a verdict stands though the attempt has ended well": (
+        look(replace(view(0, S, measured=0.1), verdict=VERDICT), view(1), spec=STOPPING),
+        ["commit 0 Stopped ASHA", "plan 2"],
+    ),
+    "an attempt that ended is measured only when all curves were read since": (
+        look(replace(view(0, S), judged=False), view(1), spec=STOPPING),
+        ["judge 0", "plan 2"],
+    ),
+    "a crash is judged before it is repeated": (
+        look(replace(view(0, F, reason="Crashed"), judged=False), view(1), spec=STOPPING),
+        ["judge 0"],
+    ),
+    "nothing is judged and no verdict written while MLflow is away": (
+        look(replace(view(0), verdict=VERDICT), replace(view(1, S), judged=False), spec=STOPPING, health=DOWN),
+        [],
+    ),
+    "a stopped trial's Job goes, and only then another takes its place": (
+        look(
+            view(1), view(2, None), strays=((make_attempt(0), ended(0, 0.9, outcome=Outcome.STOPPED)),), spec=STOPPING
+        ),
+        ["remove 0.1"],
+    ),
     "no more trials than trials.max": (look(view(3), history=(ended(0, 1.0), ended(1, 2.0), ended(2, 3.0))), []),
     "parallel 0 drains": (look(view(0), spec=make_spec(trials={"parallel": 0})), []),
     "a lowered parallel stops nothing": (look(view(0), view(1), spec=make_spec(trials={"parallel": 1})), []),

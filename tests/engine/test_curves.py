@@ -1,6 +1,6 @@
 """Reading curves for early stopping, a call at a time: trials that end meanwhile, and budgets in other units than steps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, cast
 
@@ -28,6 +28,10 @@ class Curves:
         return [Point(1, 0.5, 10.0)]
 
 
+async def look(ledger: Curves, book: Book, spec: SweepSpec, runs: Sequence[tuple[Any, Run]]) -> dict[int, float]:
+    return await curves.look(cast("Ledger", ledger), book, spec, runs, ending=())
+
+
 def stopping(**rule: Any) -> SweepSpec:
     return make_spec(earlyStopping={**ASHA, **rule})
 
@@ -53,8 +57,7 @@ async def test_a_trial_that_ends_while_a_curve_is_read_is_passed_over() -> None:
         if 1 in book.open:
             book.end(replace(book.open[1], outcome=Outcome.SUCCEEDED, value=0.1, ended=5.0))
 
-    ledger = cast("Ledger", Curves(ends))
-    await curves.look(ledger, book, spec, [at_step(i) for i in range(3)])
+    await look(Curves(ends), book, spec, [at_step(i) for i in range(3)])
     assert {i: list(t.rungs) for i, t in book.open.items()} == {0: [1], 2: [1]}
 
 
@@ -62,18 +65,8 @@ async def test_budgets_are_in_the_units_of_the_axis() -> None:
     """With a counting metric, the step says nothing: 64 samples are the rung, whatever the step."""
     spec = stopping(axis="samples", asha={"minBudget": 64, "reductionFactor": 2})
     book = book_of(spec, 2)
-    reached = await curves.look(cast("Ledger", Curves()), book, spec, [at_step(0, 100, samples=32), at_step(1, 1)])
+    reached = await look(Curves(), book, spec, [at_step(0, 100, samples=32), at_step(1, 1)])
     assert reached == {0: 32}
     assert not any(trial.rungs for trial in book.open.values())
 
 
-def test_a_deleted_and_a_reopened_trial_are_nobodys_peers() -> None:
-    """Their marks go with them."""
-    spec = stopping()
-    book = book_of(spec, 2)
-    for index in (0, 1):
-        book.table.put(index, {1: Mark(0.1, 0.0)}, sign=1.0)
-    book.end(replace(book.open[1], outcome=Outcome.FAILED, ended=5.0))
-    book.drop(0)
-    book.reopen(make_trial(1, attempt=2))
-    assert book.table.peers(1, Mark(0.5, 9.0), 7) == []

@@ -6,18 +6,18 @@ TrackingError for the loop; a launch that did not happen is noted in the book, w
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 
-from hypersweep.controller import curves
 from hypersweep.controller.book import Book
 from hypersweep.controller.world import TrackingTarget, World
 from hypersweep.core.environment import trial_seed
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused
 from hypersweep.core.names import template_hash
 from hypersweep.core.reading import Reading
-from hypersweep.core.snapshot import Account, Action, Commit, Fault, Launch, Measure, Plan, Reopen, Retry
+from hypersweep.core.snapshot import Account, Action, Commit, Fault, Judge, Launch, Measure, Plan, Reopen, Retry
 from hypersweep.core.spec import SweepSpec
+from hypersweep.core.stoppers import counted
 from hypersweep.core.strategies import suggest
 from hypersweep.core.trial import Reason, Trial
 from hypersweep.tracking.ledger import Ledger
@@ -35,6 +35,7 @@ class Actor:
     spec: SweepSpec
     tracking: TrackingTarget
     clock: Callable[[], float]
+    read: Callable[[], Awaitable[None]]  # has the open trials read in MLflow, curves included, from now on
     suggesting: asyncio.Lock  # one proposal at a time: each knows the others
 
     async def perform(self, action: Action) -> None:
@@ -50,13 +51,17 @@ class Actor:
                 trial = replace(self.book.open[index], attempt=attempt, charged=charged, spent=spent)
                 await self.ledger.attempt(trial)
                 self.book.measured.pop(index, None)
+                self.book.stopping.judged.discard(index)
                 self.book.put(trial)
             case Measure(index=index):
                 measured = await self.ledger.measure(self.book.open[index], Reading.of(self.spec))
-                flat = measured.value is not None and not await curves.finish(self.ledger, self.book, self.spec, index)
+                flat = measured.value is not None and index in self.book.stopping.flat
                 self.book.measured[index] = replace(measured, flat=flat)
+            case Judge(index=index):
+                await self.read()
+                self.book.stopping.judged.add(index)
             case Commit(index=index, result=result):
-                trial = await self.ledger.commit(self.book.open[index], result)
+                trial = await self.ledger.commit(self._counted(index), result)
                 self.book.end(trial)
                 log.info(
                     "the trial ended: %s %s", trial.outcome, trial.reason, extra={"trial": index, "value": trial.value}
@@ -65,6 +70,11 @@ class Actor:
                 failed = self.book.trial(index)
                 if failed is not None:
                     self.book.reopen(await self.ledger.reopen(failed, retry=retry))
+
+    def _counted(self, index: int) -> Trial:
+        """The trial with the marks that others are compared with: none from beyond its verdict."""
+        trial = self.book.open[index]
+        return replace(trial, rungs=counted(trial.rungs, self.book.stopping.verdicts.get(index)))
 
     async def _plan(self, index: int) -> None:
         spec, book = self.spec, self.book

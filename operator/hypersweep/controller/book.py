@@ -4,7 +4,7 @@ Owns the trials, their tally, and what was measured or went wrong since. Knows n
 ledger too, or may be forgotten without harm.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from hypersweep.core.aim import Aim
 from hypersweep.core.snapshot import Action, Ending, Fault, Health, OpenTrial, Snapshot
@@ -12,6 +12,31 @@ from hypersweep.core.spec import EarlyStopping, SweepSpec
 from hypersweep.core.stoppers import Table, Verdict
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Attempt, Measurement, Outcome, Trial
+
+
+class Stopping:
+    """What early stopping knows; all of it comes from the ledger and from curves, and is found again after a restart."""
+
+    def __init__(self, rule: EarlyStopping | None = None) -> None:
+        self.rule = rule  # that all of this is of
+        self.table = Table()  # marks of ended trials
+        self.tabled = 0  # how many of the history are in it
+        self.since: float | None = None  # when the metric was first seen to have curves
+        self.read_to: dict[int, float] = {}  # how far the curve of an open trial was read
+        self.verdicts: Mapping[int, Verdict] = {}
+        self.judged: set[int] = set()  # open trials whose attempt ended, and then all curves were read
+        self.flat: set[int] = set()  # those of them whose metric is no curve
+
+    def forget(self, index: int) -> None:
+        """A trial is open no more."""
+        self.read_to.pop(index, None)
+        self.judged.discard(index)
+        self.flat.discard(index)
+
+    def saw_curve(self, since: float | None) -> None:
+        """Some trial's metric had points at two places then."""
+        if since is not None:
+            self.since = since if self.since is None else min(self.since, since)
 
 
 class Book:
@@ -29,9 +54,7 @@ class Book:
         self.tally = Tally(aim)
         self.measured: dict[int, Measurement] = {}
         self.faults: dict[int, Fault] = {}
-        self.table = Table()  # what early stopping compares a trial with
-        self.verdicts: dict[int, Verdict] = {}
-        self.judged_by: EarlyStopping | None = None  # the rule that table and verdicts are of
+        self.stopping = Stopping()
         self.proposed: dict[int, Trial] = {}  # assignments on their way into the ledger
         self._ended: dict[int, Trial] = {}
 
@@ -61,7 +84,7 @@ class Book:
     def reopen(self, trial: Trial) -> None:
         """A failed trial is open again. Counts anew: rare, and the only thing that takes an end back."""
         self._ended.pop(trial.index, None)
-        self.table.drop(trial.index)
+        self.stopping = Stopping()
         self.history = [t for t in self.history if t.index != trial.index]
         self.open[trial.index] = trial
         self.tally = Tally.of(self.aim, [*self.history, *self.open.values()])
@@ -71,16 +94,9 @@ class Book:
         """An open trial's run is gone from the ledger: its index is free."""
         self._forget(index)
         self.tally.release(index)
-        self.table.drop(index)
 
     def trial(self, index: int) -> Trial | None:
         return self.open.get(index) or self._ended.get(index)
-
-    @property
-    def trials(self) -> Iterator[Trial]:
-        """All that are known, open ones first."""
-        yield from self.open.values()
-        yield from self._ended.values()
 
     @property
     def pending(self) -> Sequence[Trial]:
@@ -88,8 +104,9 @@ class Book:
         return [*self.open.values(), *self.proposed.values()]
 
     def _forget(self, index: int) -> None:
-        for kept in (self.open, self.measured, self.faults, self.proposed, self.verdicts):
+        for kept in (self.open, self.measured, self.faults, self.proposed):
             kept.pop(index, None)
+        self.stopping.forget(index)
 
 
 def snapshot(
@@ -119,7 +136,8 @@ def snapshot(
             attempt=newest.get(i),
             measured=book.measured.get(i),
             fault=book.faults.get(i),
-            verdict=book.verdicts.get(i),
+            verdict=book.stopping.verdicts.get(i),
+            judged=spec.early_stopping is None or i in book.stopping.judged,
             older_active=i in older_active,
         )
         for i, trial in sorted(book.open.items())

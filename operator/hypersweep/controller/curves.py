@@ -5,12 +5,14 @@ tells the newest point of every running trial; a curve is read only where a budg
 a verdict waits in the book, where `decide` sees it.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 
-from hypersweep.controller.book import Book
+from hypersweep.controller.book import Book, Stopping
 from hypersweep.core import stoppers
-from hypersweep.core.spec import SweepSpec, seconds
+from hypersweep.core.spec import EarlyStopping, SweepSpec, seconds
+from hypersweep.core.stoppers import Point
 from hypersweep.core.trial import Trial
 from hypersweep.tracking.base import Run
 from hypersweep.tracking.ledger import Ledger
@@ -44,64 +46,62 @@ class Pace:
         return min(longest, max(SOONEST, self._spacing or SOONEST))
 
 
-async def look(ledger: Ledger, book: Book, spec: SweepSpec, running: Iterable[tuple[Trial, Run]]) -> dict[int, float]:
-    """Take in what running trials have logged, then judge those that crossed a budget. Returns how far each has come."""
+async def look(
+    ledger: Ledger, book: Book, spec: SweepSpec, runs: Sequence[tuple[Trial, Run]], *, ending: Container[int]
+) -> dict[int, float]:
+    """Take in what open trials have logged, then judge them. Returns how far each has come.
+
+    All is read before anything is taken in, and of a curve no more than the search for open trials saw: no trial is seen later
+    than another. `ending`: trials whose attempt has ended; their curves are read to the end.
+    """
     rule, metric = spec.early_stopping, stoppers.metric_of(spec)
-    reached: dict[int, float] = {}
-    crossed = _begin(book, spec) if book.judged_by != rule else []
-    for trial, run in running:
-        newest = run.metrics.get(metric)
-        at = newest if rule is None or rule.axis is None else run.metrics.get(rule.axis)
-        now = book.open.get(trial.index)  # None: it has ended while another's curve was read
-        if rule is None or newest is None or at is None or now is None or trial.index in book.verdicts:
+    if rule is None:
+        return {}
+    if book.stopping.rule != rule:
+        book.stopping = Stopping(rule)
+    reached, found = dict[int, float](), dict[int, list[Point]]()
+    for trial, run in runs:
+        newest, at = run.metrics.get(metric), run.metrics.get(rule.axis or metric)
+        if newest is None or at is None or trial.index not in book.open:
             continue
-        reached[trial.index] = float(at.step) if rule.axis is None else at.value
-        known = now.rungs
-        budgets = stoppers.due(rule, known, reached=reached[trial.index], value=newest.value)
-        if budgets:
+        place = float(at.step) if rule.axis is None else at.value
+        if not math.isfinite(place):
+            continue
+        reached[trial.index] = place
+        if trial.index in ending or _asks(rule, book, trial.index, place=place, value=newest.value):
             points = await ledger.points(run.id, metric, axis=rule.axis)
-            _mark(book, trial.index, {**known, **stoppers.marks_of(points, budgets)}, spec)
-            crossed.append(trial.index)
-    for index in crossed:
-        judge(book, spec, index)
+            found[trial.index] = [p for p in points if p.budget <= place]
+    _take_in(book, spec, rule, found, reached)
+    book.stopping.flat |= {i for i, trial in book.open.items() if i in ending and trial.curve_since is None}
     return reached
 
 
-def _begin(book: Book, spec: SweepSpec) -> list[int]:
-    """A rule that is new here: what was seen of all trials is compared anew. Returns the trials to judge."""
-    book.judged_by = spec.early_stopping
-    book.verdicts.clear()
-    for trial in book.trials:
-        book.table.put(trial.index, trial.rungs, sign=stoppers.sign_of(spec))
-    return list(book.open)
+def _asks(rule: EarlyStopping, book: Book, index: int, *, place: float, value: float) -> bool:
+    """Whether a curve has to be read: a budget was crossed, or this may be the first to show that the metric has curves."""
+    known, stopping = book.open[index], book.stopping
+    if index in stopping.verdicts:
+        return False  # what it logs until its Job is gone counts for nobody
+    unproven = stopping.since is None and place > stopping.read_to.get(index, 0.0)
+    return unproven or stoppers.due(rule, known.rungs, reached=place, value=value)
 
 
-async def finish(ledger: Ledger, book: Book, spec: SweepSpec, index: int) -> bool:
-    """Take in the whole curve of a trial that has ended, for those that follow. False: it has none."""
-    rule, trial = spec.early_stopping, book.open.get(index)
-    if rule is None or trial is None:
-        return True
-    points = await ledger.points(trial.run, stoppers.metric_of(spec), axis=rule.axis)
-    last = max(points, key=lambda p: (p.budget, p.time), default=None)
-    if last is not None and index in book.open:
-        budgets = stoppers.due(rule, trial.rungs, reached=last.budget, value=last.value)
-        _mark(book, index, {**trial.rungs, **stoppers.marks_of(points, budgets)}, spec)
-    return len({p.budget for p in points}) > 1
-
-
-def judge(book: Book, spec: SweepSpec, index: int) -> None:
-    """Have the rule look at a trial; a verdict forgets what the trial logged after the budget at which it fell."""
-    trial = book.open.get(index)
-    if trial is None or spec.early_stopping is None:
-        return
-    found = stoppers.verdict(spec.early_stopping, index, trial.rungs, book.table, sign=stoppers.sign_of(spec))
-    if found is not None:
-        book.verdicts[index] = found
-        _mark(book, index, {b: m for b, m in trial.rungs.items() if b <= found.budget}, spec)
-
-
-def _mark(book: Book, index: int, rungs: stoppers.Marks, spec: SweepSpec) -> None:
-    trial = book.open.get(index)
-    if trial is not None:
-        book.put(replace(trial, rungs=rungs))
-        book.table.put(index, rungs, sign=stoppers.sign_of(spec))
+def _take_in(
+    book: Book, spec: SweepSpec, rule: EarlyStopping, found: Mapping[int, list[Point]], reached: Mapping[int, float]
+) -> None:
+    """What was read, and what has ended since; then the verdicts anew."""
+    stopping, sign = book.stopping, stoppers.sign_of(spec)
+    for index, points in found.items():
+        trial = book.open.get(index)
+        if trial is not None:
+            marks, since = stoppers.read(rule, points, reached=reached[index]), stoppers.curve_since(points)
+            book.put(replace(trial, rungs=marks, curve_since=since))
+            stopping.read_to[index] = reached[index]
+            stopping.saw_curve(since)
+    ended = book.history[stopping.tabled :]
+    for trial in ended:
+        stopping.table.put(trial.rungs, sign=sign)
+        stopping.saw_curve(trial.curve_since)
+    stopping.tabled += len(ended)
+    if found or ended:
+        marks_of_open = {index: trial.rungs for index, trial in book.open.items() if trial.rungs}
+        stopping.verdicts = stoppers.verdicts(rule, marks_of_open, stopping.table, sign=sign, since=stopping.since)

@@ -16,7 +16,7 @@ from hypersweep.controller.book import Book
 from hypersweep.controller.host import Host
 from hypersweep.core.aim import Aim
 from hypersweep.core.errors import TrackingError, TrackingNotFound
-from hypersweep.core.snapshot import Action, Ending, Fault
+from hypersweep.core.snapshot import Action, Ending, Fault, Judge
 from hypersweep.core.spec import SweepSpec, seconds
 from hypersweep.core.trial import Outcome, Trial
 from hypersweep.tracking.ledger import Ledger, Parent, owned_elsewhere
@@ -43,6 +43,8 @@ class Keeper:
         self._backoff = Backoff()
         self._refreshed = self._beaten = 0.0
         self._pace = curves.Pace()
+        self._reading = asyncio.Lock()
+        self._readings = 0  # how many have begun
         self._closed = False
         self._noted = 0  # trials that had ended when progress was logged last
 
@@ -59,7 +61,7 @@ class Keeper:
             if self.parent is None or self.elsewhere is not None:
                 await self._open(spec, now)
             elif self.tracking is not None or now - self._refreshed >= self._refresh_every(spec):
-                await self._refresh(spec, now)
+                await self.read(spec)
             if self.parent is not None and self.elsewhere is None and now - self._beaten >= HEARTBEAT:
                 await self._beat(now)
                 await self._note_progress()
@@ -177,6 +179,14 @@ class Keeper:
 
     # ---- keeping the book in step ------------------------------------------------------------------------------------
 
+    async def read(self, spec: SweepSpec) -> None:
+        """Read the open trials, as they are from now on. Those who ask while one reads share the next reading."""
+        asked = self._readings
+        async with self._reading:
+            if self._readings == asked:
+                self._readings += 1
+                await self._refresh(spec, self._clock())
+
     async def _refresh(self, spec: SweepSpec, now: float) -> None:
         """Compare the open trials with the ledger's: what it has of them counts, also where an answer was lost."""
         assert self.ledger is not None  # noqa: S101
@@ -198,8 +208,8 @@ class Keeper:
             elif index not in self.book.open:
                 self.book.reopen(found[index])  # likewise
         if spec.early_stopping is not None:
-            judged = [(t, r) for t, r in runs if t.index in self.book.open and t.index not in self._busy]
-            self._pace.saw(await curves.look(self.ledger, self.book, spec, judged), now)
+            ending = {index for index, action in self._busy.items() if isinstance(action, Judge)}
+            self._pace.saw(await curves.look(self.ledger, self.book, spec, runs, ending=ending), now)
         self._refreshed = now
 
     async def _settle(self, trial: Trial) -> None:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
+from functools import partial
 
 from hypersweep.controller.act import Actor
 from hypersweep.controller.backoff import Backoff
@@ -207,6 +208,7 @@ class SweepLoop:
                 tracking=target,
                 clock=self.clock,
                 suggesting=self._suggesting,
+                read=partial(self.keeper.read, self.spec),
             )
             await actor.perform(action)
 

@@ -22,6 +22,7 @@ from hypersweep.core.snapshot import (
     Commit,
     Decision,
     Ending,
+    Judge,
     Launch,
     Measure,
     OpenTrial,
@@ -90,6 +91,8 @@ def decide(snapshot: Snapshot, now: float) -> Decision:
 
 def _next_step(view: OpenTrial, spec: SweepSpec, end: Ending | None, now: float) -> Step:
     attempt = view.attempt
+    if attempt is not None and attempt.phase.ended and not view.judged:
+        return Step(Judge(index=view.trial.index), slot=attempt.phase is Phase.FAILED)
     if attempt is not None and attempt.phase is Phase.SUCCEEDED:
         return _after_success(view, attempt, spec, now)
     if view.verdict is not None and spec.early_stopping is not None:
@@ -112,6 +115,8 @@ def _after_success(view: OpenTrial, attempt: Attempt, spec: SweepSpec, now: floa
     measured = view.measured
     if measured is None:
         return Step(Measure(index=view.trial.index), slot=False)
+    if view.verdict is not None and spec.early_stopping is not None and not measured.flat:
+        return _stopped(view, view.verdict, spec, now)
     if measured.value is None:
         late = now - (attempt.ended or now)
         if late < OBJECTIVE_GRACE:
@@ -251,6 +256,7 @@ def _admitted(
     health, spec = snapshot.health, snapshot.spec
     held = health.refused is not None or health.elsewhere is not None
     active = sum(view.attempt is not None and not view.attempt.phase.ended for view in snapshot.open)
+    active += sum(not attempt.phase.ended for attempt, _ in snapshot.strays)  # on their way out
     room = spec.trials.parallel - active
     actions: list[Action] = []
     for _, step in steps:
@@ -263,7 +269,7 @@ def _admitted(
                 if room <= 0:
                     continue
                 room -= 1
-            case Retry() | Measure() | Account() | Commit() if (
+            case Retry() | Judge() | Measure() | Account() | Commit() if (
                 health.tracking is not None or health.elsewhere is not None
             ):
                 continue

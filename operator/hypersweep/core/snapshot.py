@@ -47,6 +47,7 @@ class OpenTrial:
     measured: Measurement | None = None
     fault: Fault | None = None  # why the last launch did not happen
     verdict: Verdict | None = None  # early stopping wants it to end
+    judged: bool = True  # an attempt that ended: curves were read since, or no rule asks for them
     older_active: bool = False  # an older attempt has not gone yet
 
 
@@ -107,6 +108,11 @@ class Reopen(Action):
     """Give a failed trial another chance under this retry token."""
 
     retry: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judge(Action):
+    """Read the curves of all open trials, so that early stopping has all that was logged before this attempt's end."""
 
 
 @dataclass(frozen=True, kw_only=True)

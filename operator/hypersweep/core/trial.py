@@ -129,6 +129,7 @@ class Trial(_Valued):
     ended: float | None = None
     progress: float | None = None  # when the newest metric was logged (running trials)
     rungs: Marks = field(default_factory=dict)  # what early stopping has seen of its curve
+    curve_since: float | None = None  # when its metric had points at two places, as far as early stopping has seen
     spent: Spent = field(default_factory=dict)  # what its pods have used, as far as the ledger knows
 
 

@@ -267,7 +267,7 @@ class Ledger:
         async with self._gone_if_deleted(run.id):
             if run.status != status or run.ended is None:
                 await self.store.finish(run.id, status=status, ended=result.ended)
-            await self._log_end(run, replace(there, rungs=trial.rungs), result)
+            await self._log_end(run, replace(there, rungs=trial.rungs, curve_since=trial.curve_since), result)
         ended = replace(
             there,
             outcome=result.outcome,
@@ -280,6 +280,7 @@ class Ledger:
             message=records.clean(result.message, records.MESSAGE_LIMIT),
             spent=result.spent or there.spent,
             rungs=trial.rungs,
+            curve_since=trial.curve_since,
         )
         return self._remember(ended)
 
@@ -334,7 +335,7 @@ class Ledger:
             raise TrackingRefused(f"run {run.id} is no trial's any more: {error}") from None
 
     async def _log_end(self, run: Run, trial: Trial, result: Result) -> None:
-        tags = records.committed_tags(result) | records.rung_tags(trial.rungs)
+        tags = records.committed_tags(result) | records.rung_tags(trial)
         try:
             await self.store.log(run.id, params=_missing(trial, run), tags=tags)
         except TrackingNotFound:

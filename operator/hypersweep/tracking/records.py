@@ -23,7 +23,7 @@ TRIAL, NAME, PARAMETERS = "hypersweep.trial", "hypersweep.name", "hypersweep.par
 ATTEMPT, CHARGED, RETRY = "hypersweep.attempt", "hypersweep.charged", "hypersweep.retry"
 OUTCOME, RESULT = "hypersweep.outcome", "hypersweep.result"
 REASON, MESSAGE, WHERE = "hypersweep.reason", "hypersweep.message", "hypersweep.where"
-RUNGS = "hypersweep.rungs"
+RUNGS, CURVE = "hypersweep.rungs", "hypersweep.curveSince"
 OWNER, SUPERSEDED_BY = "hypersweep.owner", "hypersweep.supersededBy"
 RESOURCES = "hypersweep.resourceHours"
 RUN_NAME = "mlflow.runName"
@@ -67,10 +67,12 @@ def attempt_tags(attempt: int, charged: int) -> dict[str, str]:
     return {ATTEMPT: str(attempt), CHARGED: str(charged)}
 
 
-def rung_tags(rungs: Marks) -> dict[str, str]:
+def rung_tags(trial: Trial) -> dict[str, str]:
     """What early stopping saw of a trial's curve; none where it looked at nothing."""
+    rungs, since = trial.rungs, trial.curve_since
+    curve = {CURVE: repr(since)} if since is not None else {}
     said = {str(budget): [_number_out(mark.value), mark.time] for budget, mark in sorted(rungs.items())}
-    return {RUNGS: json.dumps(said, allow_nan=False, separators=(",", ":"))} if said else {}
+    return curve | ({RUNGS: json.dumps(said, allow_nan=False, separators=(",", ":"))} if said else {})
 
 
 def resource_tags(spent: Spent) -> dict[str, str]:
@@ -128,6 +130,7 @@ def trial_of(run: Run) -> Trial:
             progress=max((m.timestamp for m in run.metrics.values()), default=None),
             spent=json.loads(tags.get(RESOURCES, "{}")),
             rungs=_rungs(tags.get(RUNGS, "{}")),
+            curve_since=float(tags[CURVE]) if tags.get(CURVE) else None,
         )
     except KeyError as error:
         raise MalformedError(f"the tag {error} is missing") from None

@@ -5,24 +5,27 @@ looked, in which order, or in which process. Trials that have no curve are never
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 
 from hypersweep.core.spec import Asha, EarlyStopping, Median, SweepSpec
 from hypersweep.core.stoppers import asha, median, threshold
-from hypersweep.core.stoppers.marks import Mark, Marks, Point, Table, loss, marks_of
+from hypersweep.core.stoppers.marks import Mark, Marks, Point, Table, broken, curve_since, marks_of
+from hypersweep.core.stoppers.replay import Verdict, counted, replay
 
-__all__ = ["Mark", "Marks", "Point", "Table", "Verdict", "due", "marks_of", "metric_of", "sign_of", "verdict"]
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A trial is to be stopped: the rule, the budget at which it was judged, the value there, and why, for people."""
-
-    rule: str
-    budget: int
-    value: float
-    message: str
+__all__ = [
+    "Mark",
+    "Marks",
+    "Point",
+    "Table",
+    "Verdict",
+    "counted",
+    "curve_since",
+    "due",
+    "metric_of",
+    "read",
+    "sign_of",
+    "verdicts",
+]
 
 
 def metric_of(spec: SweepSpec) -> str:
@@ -37,22 +40,30 @@ def sign_of(spec: SweepSpec) -> float:
     return -1.0 if goal == "Maximize" else 1.0
 
 
-def due(rule: EarlyStopping, known: Marks, *, reached: float, value: float) -> Sequence[int]:
-    """Budgets at which a trial that has come to `reached`, with this newest value, has no mark yet."""
-    budgets = list(_budgets(rule, reached))
+def due(rule: EarlyStopping, known: Marks, *, reached: float, value: float) -> bool:
+    """Whether a trial that has come to `reached`, with this newest value, left a mark that is not known yet."""
     if rule.type == "Threshold" and not math.isfinite(value):
-        budgets.append(math.floor(reached))
-    return [budget for budget in budgets if budget not in known]
+        return all(math.isfinite(mark.value) for mark in known.values())
+    return any(budget not in known for budget in _budgets(rule, reached))
 
 
-def verdict(rule: EarlyStopping, trial: int, marks: Marks, table: Table, *, sign: float) -> Verdict | None:
-    """The first budget at which the rule would have stopped the trial; None: it goes on."""
-    for budget, mark in sorted(marks.items()):
-        why = _judge(rule, loss(mark.value, sign), table.peers(budget, mark, trial), sign)
-        if why is not None:
-            message = f"stopped at budget {budget} with {mark.value:.6g}: {why}"
-            return Verdict(rule.type, budget, mark.value, message)
-    return None
+def read(rule: EarlyStopping, points: Sequence[Point], *, reached: float) -> Marks:
+    """All marks of a curve that has come to `reached`."""
+    marks = marks_of(points, _budgets(rule, reached))
+    return marks | broken(points, marks) if rule.type == "Threshold" else marks
+
+
+def verdicts(
+    rule: EarlyStopping, marks: Mapping[int, Marks], table: Table, *, sign: float, since: float | None
+) -> Mapping[int, Verdict]:
+    """Who of these open trials is to stop. `since`: when the metric was first seen to have curves; None: it was not, yet."""
+    if since is None:
+        return {}
+
+    def judge(own: float, peers: Sequence[float]) -> str | None:
+        return _judge(rule, own, peers, sign)
+
+    return replay(judge, marks, table, rule=rule.type, sign=sign, since=since)
 
 
 def _budgets(rule: EarlyStopping, reached: float) -> Sequence[int]:

@@ -4,6 +4,8 @@ Owns the rungs and the comparison. Asynchronous: a trial is compared with those 
 waits for others. The best so far always goes on. Li et al., A System for Massively Parallel Hyperparameter Tuning, MLSys 2020.
 """
 
+import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 
 from hypersweep.core.spec import Asha
@@ -18,9 +20,9 @@ def budgets(rule: Asha, reached: float) -> Iterator[int]:
 
 
 def judge(rule: Asha, loss: float, peers: Sequence[float]) -> str | None:
-    """Why to stop; None: go on. One in `reductionFactor` goes on, at least one."""
+    """Why to stop; None: go on. One in `reductionFactor` goes on, at least one. `peers` ascend."""
     kept = max(1, (len(peers) + 1) // rule.reduction_factor)
-    better = sum(peer < loss for peer in peers)
-    if better < kept:
+    better = bisect_left(peers, loss)
+    if better < kept and math.isfinite(loss):
         return None
     return f"{better} of {len(peers)} trials were better there, and the best {kept} go on"

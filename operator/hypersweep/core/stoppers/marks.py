@@ -7,7 +7,7 @@ missing, late or logged again by a resumed attempt gives the same mark, whoever 
 import math
 from bisect import bisect_left, insort
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -31,37 +31,55 @@ class Mark:
 Marks = Mapping[int, Mark]  # by budget
 
 
-def marks_of(points: Iterable[Point], budgets: Iterable[int]) -> Marks:
+def marks_of(points: Iterable[Point], budgets: Iterable[int]) -> dict[int, Mark]:
     """The mark at each of these budgets that the curve has reached."""
-    ordered = sorted(points, key=lambda p: (p.budget, p.time))
+    ordered = sorted(points, key=_logged)
     found = {b: next((p for p in ordered if p.budget >= b), None) for b in budgets}
     return {budget: Mark(point.value, point.time) for budget, point in found.items() if point is not None}
 
 
+def broken(points: Iterable[Point], marks: Marks) -> dict[int, Mark]:
+    """The first point that is NaN or infinite, as a mark beside these; empty when all are finite."""
+    for point in sorted(points, key=_logged):
+        if not math.isfinite(point.value):
+            place = math.floor(point.budget)
+            taken = place in marks and math.isfinite(marks[place].value)  # a finite value was logged there before
+            return {place + taken: Mark(point.value, point.time)}
+    return {}
+
+
+def curve_since(points: Iterable[Point]) -> float | None:
+    """When the metric had points at two places of the axis; None: it is no curve (yet)."""
+    ordered = sorted(points, key=_logged)
+    return next((p.time for p in ordered if p.budget != ordered[0].budget), None)
+
+
+def _logged(point: Point) -> tuple[float, float, bool, float]:
+    """In which order points were logged; of two at one time and place, which MLflow lists as it likes, the smaller is first."""
+    return point.time, point.budget, math.isnan(point.value), point.value
+
+
 class Table:
-    """The marks of all trials, by budget, in the order in which they were logged. Values are losses: smaller is better."""
+    """The marks of trials that have ended, by budget, in the order in which they were logged. Losses: smaller is better."""
 
     def __init__(self) -> None:
-        self._rungs: dict[int, list[tuple[float, int, float]]] = defaultdict(list)  # (time, trial, loss)
-        self._marks: dict[int, dict[int, tuple[float, int, float]]] = defaultdict(dict)
+        self._rungs: dict[int, list[tuple[float, float]]] = defaultdict(list)  # (time, loss)
+        self._losses: dict[int, list[float]] = defaultdict(list)  # ascending
 
-    def put(self, trial: int, marks: Marks, *, sign: float) -> None:
-        """A trial's marks are these, and no others."""
-        self.drop(trial)
+    def put(self, marks: Marks, *, sign: float) -> None:
+        """A trial has ended with these marks."""
         for budget, mark in marks.items():
-            entry = mark.time, trial, loss(mark.value, sign)
-            self._marks[trial][budget] = entry
-            insort(self._rungs[budget], entry)
+            its = loss(mark.value, sign)
+            insort(self._rungs[budget], (mark.time, its))
+            insort(self._losses[budget], its)
 
-    def drop(self, trial: int) -> None:
-        """A trial has no marks any more."""
-        for budget, entry in self._marks.pop(trial, {}).items():
-            self._rungs[budget].remove(entry)
-
-    def peers(self, budget: int, mark: Mark, trial: int) -> Sequence[float]:
-        """Losses that were logged at a budget before this trial's mark."""
+    def split(self, budget: int, time: float) -> tuple[list[float], list[tuple[float, float]]]:
+        """Losses at a budget from before `time`, ascending; and (time, loss) of those from then on."""
         rung = self._rungs.get(budget, [])
-        return [entry[2] for entry in rung[: bisect_left(rung, (mark.time, trial))]]
+        first = bisect_left(rung, (time,))
+        if first == len(rung):
+            return list(self._losses.get(budget, ())), []
+        return sorted(its for _, its in rung[:first]), rung[first:]
 
 
 def loss(value: float, sign: float) -> float:

@@ -5,7 +5,6 @@ Golovin et al., Google Vizier, KDD 2017 (which compares running averages; one va
 """
 
 from collections.abc import Iterator, Sequence
-from statistics import median
 
 from hypersweep.core.spec import Median
 
@@ -19,7 +18,7 @@ def budgets(rule: Median, reached: float) -> Iterator[int]:
 
 
 def judge(rule: Median, loss: float, peers: Sequence[float]) -> str | None:
-    """Why to stop; None: go on, as all do until `minTrials` others have come so far."""
-    if len(peers) < rule.min_trials or not loss > median(peers):
+    """Why to stop; None: go on, as all do until `minTrials` others have come so far. `peers` ascend."""
+    if len(peers) < rule.min_trials or not loss > (peers[(len(peers) - 1) // 2] + peers[len(peers) // 2]) / 2:
         return None
     return f"it was worse than the median of {len(peers)} trials there"
