@@ -1,10 +1,16 @@
-"""Run the benchmarks: python -m bench [ask | engine | local | training | all] [options of that benchmark]."""
+"""Run the benchmarks: python -m bench [ask | engine | local | stopping | training | all] [options of that benchmark]."""
 
 import sys
 
-from bench import ask, engine, local, training
+from bench import ask, engine, local, stopping, training
 
-BENCHMARKS = {"ask": ask.main, "engine": engine.main, "local": local.main, "training": training.main}
+BENCHMARKS = {
+    "ask": ask.main,
+    "engine": engine.main,
+    "local": local.main,
+    "stopping": stopping.main,
+    "training": training.main,
+}
 
 
 def main() -> None:

@@ -46,12 +46,45 @@ class Told:
     environment: Mapping[str, str] = field(repr=False)
 
 
+class Timeline:
+    """When each point of each trial is logged, in a time of its own. A point has its turn when all earlier ones are logged, or
+    their trials over: so what is logged, and when, depends on nothing that anybody does in the meantime.
+
+    It must fit the sweep: with `trials.parallel` P, trial i + P has no point before the last of trial i.
+    """
+
+    def __init__(self, times: Mapping[int, Sequence[float]], *, pause: float) -> None:
+        """`times`: of the points of each trial, in seconds since the epoch; `pause`: real seconds between two points."""
+        self._left = {trial: list(its) for trial, its in times.items()}
+        self._pause = pause
+        self._moved = asyncio.Event()
+
+    async def turn(self, trial: int) -> float:
+        """Wait for the turn of a trial's next point; its time."""
+        while min((its[0], index) for index, its in self._left.items() if its)[1] != trial:
+            self._moved.clear()
+            await self._moved.wait()
+        await asyncio.sleep(self._pause)
+        return self._left[trial][0]
+
+    def logged(self, trial: int) -> None:
+        """It was logged."""
+        self._left[trial].pop(0)
+        self._moved.set()
+
+    def over(self, trial: int) -> None:
+        """The trial logs no more."""
+        self._left[trial].clear()
+        self._moved.set()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Play:
     """What it does: metrics and params to log, then how the pod ends (None: it goes on until someone else ends it)."""
 
     metrics: Mapping[str, Sequence[float]] = field(default_factory=dict)  # each a curve, one point a step
     params: Mapping[str, str] = field(default_factory=dict)
+    timeline: Timeline | None = None  # None: all points are logged at once, now
     ends: Mapping[str, str] | None = field(default_factory=lambda: scenario("succeed", duration="50ms"))
 
 
@@ -144,12 +177,28 @@ class Trainers:
     async def _play(self, told: Told) -> None:
         try:
             play = self.cast.get((told.namespace, told.sweep), learn)(told)
-            if play.metrics or play.params:
+            if play.timeline is not None:
+                await self._log_in_turn(told, play, play.timeline)
+            elif play.metrics or play.params:
                 await self._log(told, play)
             if play.ends is not None:
                 await self._end(told, play.ends)
         except Exception as error:  # noqa: BLE001  (shown when the tests end)
             self._failed.append(error)
+
+    async def _log_in_turn(self, told: Told, play: Play, timeline: Timeline) -> None:
+        """Point by point. A trial that is ended on the way lets the others pass."""
+        try:
+            for step, values in enumerate(zip(*play.metrics.values(), strict=True), start=1):
+                when = await timeline.turn(told.trial)
+                points = [
+                    {"key": key, "value": number_to_wire(value), "timestamp": round(when * 1000), "step": step}
+                    for key, value in zip(play.metrics, values, strict=True)
+                ]
+                await self._send(told, {"run_id": told.run, "metrics": points, "params": [], "tags": []})
+                timeline.logged(told.trial)
+        finally:
+            timeline.over(told.trial)
 
     async def _log(self, told: Told, play: Play) -> None:
         now = int(time.time() * 1000)
@@ -159,7 +208,9 @@ class Trainers:
             for step, value in enumerate(curve)
         ]
         params = [{"key": key, "value": value} for key, value in play.params.items()]
-        body = {"run_id": told.run, "metrics": points, "params": params, "tags": []}
+        await self._send(told, {"run_id": told.run, "metrics": points, "params": params, "tags": []})
+
+    async def _send(self, told: Told, body: Mapping[str, Any]) -> None:
         while True:
             try:
                 async with self._mlflow.post(f"{told.uri}/api/2.0/mlflow/runs/log-batch", json=body) as answer:
