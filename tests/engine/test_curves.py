@@ -1,18 +1,25 @@
 """Reading curves for early stopping, a call at a time: trials that end meanwhile, and budgets in other units than steps."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from types import NoneType
 from typing import Any, cast
 
 from hypersweep.controller import curves
 from hypersweep.controller.book import Book
+from hypersweep.controller.keeper import Keeper
 from hypersweep.core.aim import Aim
+from hypersweep.core.errors import TrackingUnavailable
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.stoppers import Mark, Point
+from hypersweep.core.stoppers import Point
 from hypersweep.core.trial import Outcome
 from hypersweep.tracking.base import Metric, Run
+from hypersweep.tracking.identity import Parent
 from hypersweep.tracking.ledger import Ledger
 from tests.core.builders import make_spec, make_trial
+from tests.engine.simulation import SimulatedCluster, SimulatedHost
+from tests.fakes.store import FakeStore
 
 ASHA = {"type": "ASHA", "asha": {"minBudget": 1, "reductionFactor": 2}}
 
@@ -70,3 +77,33 @@ async def test_budgets_are_in_the_units_of_the_axis() -> None:
     assert not any(trial.rungs for trial in book.open.values())
 
 
+async def test_another_rule_looks_anew_at_what_open_trials_have_left() -> None:
+    """No mark stays from a budget that only the old rule knew, as none would after a restart."""
+    book = book_of(stopping(), 3)
+    runs = [at_step(i) for i in range(3)]
+    await look(Curves(), book, stopping(), runs)
+    assert all(1 in trial.rungs for trial in book.open.values())
+    await look(Curves(), book, stopping(asha={"minBudget": 4}), runs)
+    assert not any(trial.rungs for trial in book.open.values())
+
+
+async def test_who_shares_a_reading_that_fails_reads_again() -> None:
+    """Three ask while one reads: the first of them reads for all, and fails; nobody may take that for an answer."""
+    begun: list[int] = []
+
+    class Store(FakeStore):
+        async def search(self, **asked: Any) -> list[Run]:
+            begun.append(len(begun))
+            await asyncio.sleep(0)
+            if len(begun) == 2:
+                raise TrackingUnavailable("injected")
+            return []
+
+    cluster = SimulatedCluster(stopping())
+    cluster.store = Store(clock=lambda: 0.0)
+    keeper = Keeper(SimulatedHost(cluster), busy={}, clock=lambda: 0.0)
+    keeper.ledger, keeper.book = SimulatedHost(cluster).ledger(stopping()), book_of(stopping(), 0)
+    keeper.ledger._parent = Parent(run="parent", experiment="1", started=0.0)
+    answers = await asyncio.gather(*(keeper.read(stopping()) for _ in range(4)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [NoneType, TrackingUnavailable, NoneType, NoneType]
+    assert len(begun) == 3

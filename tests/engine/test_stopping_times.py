@@ -1,8 +1,8 @@
 """Early stopping in the real loop, trials side by side on a timeline of their own: only what was logged, and when, decides.
 
-A point's time depends on its trial alone, and it is logged when the clock has come so far. So operators that look at other
-moments, are away for long, or die at any request must come to the same stops, values and best: also where a trial ended
-meanwhile.
+A point's time depends on its trial alone; it is logged when the clock has come so far and all from before it are. So
+operators that look at other moments, are away for long, or die at any request must come to the same stops, values and
+best: also where a trial ended meanwhile.
 """
 
 import asyncio
@@ -30,6 +30,10 @@ RULES = {
 }
 
 
+def _began(trial: int) -> float:
+    return START + 10 + trial * APART
+
+
 class Training:
     """A sweep whose trials log an epoch every PACE seconds; trial i + 1 begins APART seconds after trial i."""
 
@@ -40,18 +44,20 @@ class Training:
         self.epochs = 0
 
     async def advance(self, seconds: float) -> None:
-        """Time passes; what is due by then is logged."""
+        """Time passes; what is due by then is logged, but nothing from after a point of a trial that has no Job yet."""
         self.cluster.now += seconds
+        unborn = set(range(TRIALS)) - {trial for trial, _ in self.cluster.launched}
+        until = min([self.cluster.now, *(_began(trial) + PACE - 0.1 for trial in unborn)])
         for (trial, _), job in sorted(self.cluster.jobs.items()):
             if not job.phase.ended:
-                self._train((trial, job.number), job.run, START + 10 + trial * APART)
+                self._train((trial, job.number), job.run, until)
 
-    def _train(self, key: tuple[int, int], run: str, began: float) -> None:
+    def _train(self, key: tuple[int, int], run: str, until: float) -> None:
         store = self.cluster.store
         points = store.points.setdefault((run, "loss"), [])
         for epoch in range(len(points) + 1, EPOCHS + 1):
-            when = began + epoch * PACE
-            if when > self.cluster.now:
+            when = _began(key[0]) + epoch * PACE
+            if when > until:
                 return
             value = random.Random(key[0]).random() + random.Random(key[0] * 100 + epoch).random() / epoch
             points.append(Metric(value=value, step=epoch, timestamp=when))

@@ -54,9 +54,10 @@ class Actor:
                 self.book.stopping.judged.discard(index)
                 self.book.put(trial)
             case Measure(index=index):
-                measured = await self.ledger.measure(self.book.open[index], Reading.of(self.spec))
-                flat = measured.value is not None and index in self.book.stopping.flat
-                self.book.measured[index] = replace(measured, flat=flat)
+                trial = self.book.open[index]
+                measured = await self.ledger.measure(trial, Reading.of(self.spec))
+                asked = self.spec.early_stopping is not None and measured.value is not None
+                self.book.measured[index] = replace(measured, flat=asked and trial.curve_since is None)
             case Judge(index=index):
                 await self.read()
                 self.book.stopping.judged.add(index)

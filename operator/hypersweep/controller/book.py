@@ -25,13 +25,11 @@ class Stopping:
         self.read_to: dict[int, float] = {}  # how far the curve of an open trial was read
         self.verdicts: Mapping[int, Verdict] = {}
         self.judged: set[int] = set()  # open trials whose attempt ended, and then all curves were read
-        self.flat: set[int] = set()  # those of them whose metric is no curve
 
     def forget(self, index: int) -> None:
         """A trial is open no more."""
         self.read_to.pop(index, None)
         self.judged.discard(index)
-        self.flat.discard(index)
 
     def saw_curve(self, since: float | None) -> None:
         """Some trial's metric had points at two places then."""

@@ -58,7 +58,7 @@ async def look(
     if rule is None:
         return {}
     if book.stopping.rule != rule:
-        book.stopping = Stopping(rule)
+        book.stopping = Stopping(rule)  # nothing is proven yet, so that all curves are read anew
     reached, found = dict[int, float](), dict[int, list[Point]]()
     for trial, run in runs:
         newest, at = run.metrics.get(metric), run.metrics.get(rule.axis or metric)
@@ -72,7 +72,6 @@ async def look(
             points = await ledger.points(run.id, metric, axis=rule.axis)
             found[trial.index] = [p for p in points if p.budget <= place]
     _take_in(book, spec, rule, found, reached)
-    book.stopping.flat |= {i for i, trial in book.open.items() if i in ending and trial.curve_since is None}
     return reached
 
 

@@ -44,7 +44,7 @@ class Keeper:
         self._refreshed = self._beaten = 0.0
         self._pace = curves.Pace()
         self._reading = asyncio.Lock()
-        self._readings = 0  # how many have begun
+        self._begun = self._read = 0  # readings: the newest, and the newest that was not cut short; counted from 1
         self._closed = False
         self._noted = 0  # trials that had ended when progress was logged last
 
@@ -181,17 +181,19 @@ class Keeper:
 
     async def read(self, spec: SweepSpec) -> None:
         """Read the open trials, as they are from now on. Those who ask while one reads share the next reading."""
-        asked = self._readings
+        asked = self._begun
         async with self._reading:
-            if self._readings == asked:
-                self._readings += 1
+            if self._read <= asked:
+                self._begun += 1
                 await self._refresh(spec, self._clock())
+                self._read = self._begun
 
     async def _refresh(self, spec: SweepSpec, now: float) -> None:
         """Compare the open trials with the ledger's: what it has of them counts, also where an answer was lost."""
         assert self.ledger is not None  # noqa: S101
         assert self.book is not None  # noqa: S101
         moving, settled = set(self._busy), set(self.book.open) - set(self._busy)
+        ending = {index for index, action in self._busy.items() if isinstance(action, Judge)}
         runs = await self.ledger.unfinished(self._named_by_jobs())
         found = {trial.index: trial for trial, _ in runs}
         for index in settled:
@@ -208,7 +210,6 @@ class Keeper:
             elif index not in self.book.open:
                 self.book.reopen(found[index])  # likewise
         if spec.early_stopping is not None:
-            ending = {index for index, action in self._busy.items() if isinstance(action, Judge)}
             self._pace.saw(await curves.look(self.ledger, self.book, spec, runs, ending=ending), now)
         self._refreshed = now
 
