@@ -96,5 +96,7 @@ def test_everything_imported_is_locked() -> None:
     assert {"kopf", "torch", "pytest"} <= imported
     named = {canonicalize_name(pin.name) for file in ("torch", "dev") for pin in locked(file)} | {PROJECT["name"]}
     installed = packages_distributions()
-    strangers = {name for name in imported & installed.keys() if named.isdisjoint(map(canonicalize_name, installed[name]))}
+    strangers = {
+        name for name in imported & installed.keys() if named.isdisjoint(map(canonicalize_name, installed[name]))
+    }
     assert strangers == set()
