@@ -123,7 +123,8 @@ class _Model:
 
     def _step(self, kernel: Floats) -> float:
         trace = float(np.sum(self.inverse * kernel))
-        return float(np.sqrt((self.weights @ kernel @ self.weights) / trace)) if trace > 1e-12 else 0.0
+        felt = max(0.0, float(self.weights @ kernel @ self.weights))  # below 0 by rounding alone
+        return float(np.sqrt(felt / trace)) if trace > 1e-12 else 0.0
 
     def _invert(self) -> None:
         whole = np.asarray(_MEAN + self.noise * np.eye(len(self.values)))
