@@ -4,6 +4,7 @@ Owns the words of the tests. Knows nothing of the operator.
 """
 
 import json
+import urllib.parse
 import urllib.request
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -203,6 +204,14 @@ def ask(uri: str, path: str, **body: Any) -> Any:
     request = urllib.request.Request(f"{uri}/api/2.0/mlflow/{path}", data=json.dumps(body).encode(), headers=headers)
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
+
+
+def artifact(uri: str, run: str, path: str) -> str:
+    """A file among a run's artifacts, as MLflow's pages get it."""
+    query = urllib.parse.urlencode({"run_id": run, "path": path})
+    with urllib.request.urlopen(f"{uri}/get-artifact?{query}", timeout=60) as answer:
+        text: str = answer.read().decode()
+        return text
 
 
 def _run(item: Mapping[str, Any]) -> Run:

@@ -7,7 +7,7 @@ import pytest
 
 from hypersweep.core.names import TEMPLATE_ANNOTATION
 from tests.api.conftest import Stage
-from tests.api.sweeps import Sweep, parent_runs
+from tests.api.sweeps import Sweep, artifact, parent_runs
 from tests.api.trainers import Play, Told, learn, loss
 
 pytestmark = pytest.mark.api
@@ -94,6 +94,17 @@ def test_the_ledger_has_it_all(shared: Stage, digits: Sweep) -> None:
     assert (parent.id, parent.status) == (status["tracking"]["parentRun"], "FINISHED")
     assert {run.tags["mlflow.parentRunId"] for run in found.values()} == {parent.id}
     assert parent.metrics["best"] == status["best"]["objectives"]["loss"]
+
+
+def test_its_report_is_among_the_artifacts_of_its_run(shared: Stage, digits: Sweep) -> None:
+    """The status says where, and MLflow's server serves it from there."""
+    report = digits.wait_for("report.state", "Written")["report"]
+    (parent,) = parent_runs(shared.mlflow, f"{shared.namespace}/digits")
+    text = artifact(shared.mlflow, parent.id, report["path"])
+    assert f"Rests on {TRIALS} trials: {TRIALS} succeeded." in text
+    assert f"it takes 20 finite results of loss, and there are {TRIALS}" in text
+    assert artifact(shared.mlflow, parent.id, "hypersweep-report/history.svg").startswith("<svg")
+    assert "What we learned" in parent.tags["mlflow.note.content"]
 
 
 def test_kubectl_get_shows_how_it_went(shared: Stage, digits: Sweep) -> None:

@@ -32,6 +32,7 @@ class FakeStore:
         self.experiments: dict[str, str] = {}
         self.deleted_experiments: set[str] = set()
         self.runs: dict[str, Run] = {}
+        self.artifacts: dict[tuple[str, str], str] = {}  # by run and path
         self.points: dict[tuple[str, str], list[Metric]] = {}
 
     async def experiment(self, name: str) -> str:
@@ -79,6 +80,9 @@ class FakeStore:
 
     async def curve(self, run: str, metric: str) -> Sequence[Metric]:
         return await self._request("curve", lambda: self._curve(run, metric))
+
+    async def artifact(self, run: Run, path: str, text: str) -> None:
+        await self._request("artifact", lambda: self.artifacts.__setitem__((self._active(run.id).id, path), text))
 
     async def close(self) -> None:
         return

@@ -1,8 +1,10 @@
 """The stores that the conformance suite runs on: each adapter, on each database, and the fake."""
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
@@ -34,6 +36,18 @@ async def delete_run(store: Store, run: str) -> None:
         store.delete(run)
     else:
         await asyncio.to_thread(MlflowClient(tracking_uri=store.uri).delete_run, run)
+
+
+async def read_artifact(store: Store, run: str, path: str) -> str:
+    """As MLflow's pages show it."""
+    if isinstance(store, FakeStore):
+        return store.artifacts[run, path]
+    return await asyncio.to_thread(_downloaded, MlflowClient(tracking_uri=store.uri), run, path)
+
+
+def _downloaded(client: MlflowClient, run: str, path: str) -> str:
+    with tempfile.TemporaryDirectory() as folder:
+        return Path(client.download_artifacts(run, path, folder)).read_text(encoding="utf-8")
 
 
 async def delete_experiment(store: Store, experiment: str) -> None:

@@ -4,12 +4,13 @@ import asyncio
 import itertools
 import math
 import uuid
+from pathlib import Path
 
 import pytest
 
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused
 from hypersweep.tracking.base import FINISHED, PARAM_LIMIT, RUNNING, TAG_LIMIT, Store
-from tests.tracking.stores import delete_experiment, delete_run
+from tests.tracking.stores import delete_experiment, delete_run, read_artifact
 
 T0 = 1_700_000_000.0
 
@@ -233,6 +234,16 @@ async def test_a_run_ends_and_opens_again(store: Store) -> None:
         "yes",
         "1",
     )
+
+
+async def test_a_file_among_a_runs_artifacts_is_written_and_replaced(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)  # MLflow without a server keeps artifacts in the folder it runs in
+    run = await store.run(await make_run(store, await store.experiment(name())))
+    for text in ("first", "# zweiter, länger 日本\n"):
+        await store.artifact(run, "report/a b.md", text)
+        assert await read_artifact(store, run.id, "report/a b.md") == text
 
 
 async def test_many_at_once_all_come_through(store: Store) -> None:

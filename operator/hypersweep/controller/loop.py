@@ -16,6 +16,7 @@ from hypersweep.controller.backoff import Backoff
 from hypersweep.controller.book import Book, snapshot
 from hypersweep.controller.host import Host, Nobody, Observer, Source
 from hypersweep.controller.keeper import Keeper
+from hypersweep.controller.reporter import Reporter
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core import status as statuses
 from hypersweep.core.aim import Aim
@@ -51,6 +52,7 @@ class SweepLoop:
         self.on_look: Callable[[], None] = lambda: None  # for whoever shows progress
         self._busy: dict[int, Action] = {}
         self.keeper = Keeper(host, busy=self._busy, clock=clock)
+        self.reporter = Reporter(host, clock=clock)
         self._keeping: asyncio.Task[None] | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._observer = observer or Nobody()
@@ -76,7 +78,7 @@ class SweepLoop:
             while True:
                 self.wake.clear()
                 wait = await self.look()
-                if once and self.decision is not None and self.decision.finished and not self._tasks:
+                if once and self._is_over():
                     return
                 await self._sleep(wait)
         finally:
@@ -84,6 +86,10 @@ class SweepLoop:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
             await self.keeper.let_go()
+
+    def _is_over(self) -> bool:
+        finished = self.decision is not None and self.decision.finished
+        return finished and not self._tasks and self.reporter.settled
 
     async def look(self) -> float:
         """One turn. Seconds until the next is due at the latest."""
@@ -106,11 +112,16 @@ class SweepLoop:
         if decision.finished and decision.ending is not None and not await self.keeper.close(decision.ending):
             decision = replace(decision, finished=False, look_again=1.0)
         if decision.finished:
+            if self._ended is None and book.loaded:
+                self.reporter.owe(now)
             self._ended = decision.ending  # terminal is terminal, for this generation
         self.decision = decision
         waits += [decision.look_again, *(self._start(action, now) for action in decision.actions)]
+        waits.append(self._have_report(spec, now))
         if book.loaded or self._ended is None:
             waits.append(self._report(source, statuses.build(self._context(source), seen, decision, now), now))
+        elif self.reporter.status:
+            waits.append(self._report(source, {**source.status, "report": self.reporter.status}, now))
         return max(0.02, min(waits))
 
     # ---- the spec ----------------------------------------------------------------------------------------------------
@@ -119,6 +130,7 @@ class SweepLoop:
         """A generation that was not seen before: read it, check it, try trial 0 on the API server."""
         self._ended = statuses.ended(source.status, source.generation)
         self.keeper.begin(ended=self._ended is not None)
+        self.reporter.begin(source.status.get("report") or {}, ended=self._ended is not None, now=self.clock())
         try:
             self.spec = self.host.admit()
             self._refused = None
@@ -152,6 +164,13 @@ class SweepLoop:
         if self._keeping is None or self._keeping.done():
             self._keeping = self._begin(self.keeper.keep(spec, now))
         return RESYNC
+
+    def _have_report(self, spec: SweepSpec, now: float) -> float:
+        """After the end, beside everything else, and nobody waits for it."""
+        wait = self.reporter.due(now)
+        if wait <= 0:
+            self._begin(self.reporter.attempt(spec, self.keeper))
+        return RESYNC if wait <= 0 else wait
 
     # ---- actions -----------------------------------------------------------------------------------------------------
 
@@ -237,6 +256,7 @@ class SweepLoop:
             effective=name,
             reason=reason,
             resumed=self.keeper.resumed,
+            report=self.reporter.status,
         )
 
     def _at_work(self) -> tuple[str, str]:

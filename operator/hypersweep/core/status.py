@@ -6,7 +6,7 @@ and the Events that follow from a change of status. At most 30 KB whatever the s
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
@@ -46,6 +46,7 @@ class Context:
     effective: str = ""  # the strategy that proposes, and why
     reason: str = ""
     resumed: int = 0  # trials that the ledger already held when this object came
+    report: Mapping[str, str] = field(default_factory=dict)  # of the end; empty: none is owed
 
 
 def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) -> Status:
@@ -75,12 +76,14 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
         status["earlyStopping"] = {"rule": snapshot.spec.early_stopping.type, "noCurve": tally.flat}
     if best is not None:
         status["best"] = _entry(best, snapshot.spec, context)
-    for field, trials in (("top", tally.leaders.top), ("paretoFront", tally.leaders.front)):
+    for shown, trials in (("top", tally.leaders.top), ("paretoFront", tally.leaders.front)):
         if trials:
             most = min(ASSIGNMENT_LENGTH, PARAMETERS_LENGTH // len(trials))
-            status[field] = [_entry(trial, snapshot.spec, context, most=most) for trial in trials]
+            status[shown] = [_entry(trial, snapshot.spec, context, most=most) for trial in trials]
     if context.experiment:
         status["tracking"] = _tracking(context)
+    if context.report:
+        status["report"] = dict(context.report)
     if hours := _resource_hours(snapshot, status, context.previous, now):
         status["resourceHours"] = hours
     if decision.finished:

@@ -99,6 +99,14 @@ class Ledger(Part):
     url: str = Field("", description="Its page.")
 
 
+class Report(Part):
+    """The report that a finished sweep leaves behind: what mattered, where it was good, what was never tried."""
+
+    state: str = Field("", description="Pending, Written or NotWritten.")
+    path: str = Field("", description="Where it is among the artifacts of the sweep's own MLflow run.")
+    message: str = Field("", description="Why it is not there, or not yet.")
+
+
 class SweepStatus(Part):
     """What the operator knows of the sweep: counts, the best and grouped failures; every trial is in MLflow."""
 
@@ -129,6 +137,7 @@ class SweepStatus(Part):
     strategy: Effective = Field(Effective(), description="The strategy at work.")
     early_stopping: Stopping = Field(Stopping(), description="Early stopping, where the spec asks for it.")
     tracking: Ledger = Field(Ledger(), description="Where the results are.")
+    report: Report = Field(Report(), description="The report on a sweep that has ended.")
     start_time: str = Field("", description="When the sweep began.", json_schema_extra={"format": "date-time"})
     completion_time: str = Field("", description="When the sweep ended.", json_schema_extra={"format": "date-time"})
     resource_hours: dict[str, float] = Field(

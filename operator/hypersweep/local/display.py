@@ -106,6 +106,10 @@ class Display:
         counts = ", ".join(f"{n} {o.value.lower()}" for o, n in tally.counts.items() if n)
         out.print(f"{'Complete' if ending.complete else 'Failed'}: {ending.reason}: {ending.message}", highlight=False)
         out.print(f"{counts} in {_clock(time.time() - self._began)}; logs in {host.world.folder}", highlight=False)
+        report = loop.reporter.status
+        told = report.get("path") or report.get("message")
+        if told:
+            out.print(f"report on the sweep's run: {told}", highlight=False, soft_wrap=True)
         out.print(f"look closer: mlflow ui --backend-store-uri {host.trial_uri}", highlight=False, soft_wrap=True)
 
 

@@ -24,7 +24,6 @@ BLUE, GREY, RED, GREEN = "#2563eb", "#9ca3af", "#dc2626", "#059669"
 EFFECTS = 9  # parameters that are drawn
 AXES = 12  # of the parallel coordinates
 DPI = 130
-RARE = 20  # values, from which on the worst 5 % of them may lie outside of an axis
 
 
 def save(folder: Path, report: Report, spec: SweepSpec, trials: Sequence[Trial]) -> list[Path]:
@@ -63,7 +62,7 @@ def _history(evidence: Evidence) -> Figure:
     best = np.minimum if evidence.goal == "Minimize" else np.maximum
     axes.plot(places, evidence.values, "o", color=BLUE, alpha=0.55, markersize=5, label="trial")
     axes.step(places, best.accumulate(evidence.values), where="post", color=GREEN, linewidth=2, label="best so far")
-    low, high = _limits(evidence)
+    low, high = evidence.limits
     axes.set_ylim(low, high)
     ends = (("failed or infeasible", (Outcome.FAILED, Outcome.INFEASIBLE), RED), ("stopped", (Outcome.STOPPED,), GREY))
     measured = {id(t) for t in evidence.measured}
@@ -141,7 +140,7 @@ def _parallel(evidence: Evidence) -> Figure:
     levels = levels_of(evidence.space)[:AXES]
     figure = Figure(figsize=(max(7.0, 1.5 * (len(levels) + 1)), 4.6), layout="constrained")
     axes = figure.add_subplot()
-    low, high = _limits(evidence)
+    low, high = evidence.limits
     colours = _colours(evidence)
     order = np.argsort(-evidence.losses, kind="stable")
     for i in order:
@@ -187,15 +186,6 @@ def _colours(evidence: Evidence) -> list[Any]:
     ranks = np.argsort(np.argsort(evidence.losses, kind="stable"), kind="stable")
     map_ = colormaps["viridis"]
     return [map_(0.05 + 0.9 * float(rank) / max(1, len(ranks) - 1)) for rank in ranks]
-
-
-def _limits(evidence: Evidence) -> tuple[float, float]:
-    """What an axis shows: all values but those far on the bad side."""
-    losses = np.sort(evidence.losses)
-    worst = float(np.quantile(losses, 0.95)) if len(losses) > RARE else float(losses[-1])
-    margin = 0.05 * (worst - float(losses[0])) or 1.0
-    low, high = float(losses[0]) - margin, worst + margin
-    return (low, high) if evidence.goal == "Minimize" else (-high, -low)
 
 
 def _plain(figure: Figure) -> Figure:

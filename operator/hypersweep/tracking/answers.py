@@ -24,15 +24,15 @@ class Denied(TrackingRefused):
     """The server refuses us, whatever we ask: credentials, or an address that is not its own."""
 
 
-def read(status: int, text: str, *, location: str = "") -> dict[str, Any]:
-    """The answer's JSON object. Raises the error that the answer amounts to."""
+def read(status: int, text: str, *, location: str = "", silent: bool = False) -> dict[str, Any]:
+    """The answer's JSON object (`silent`: MLflow may say nothing at all). Raises the error that the answer amounts to."""
     if 300 <= status < 400:
         raise Denied(
             f"HTTP {status}: redirects to {location or 'nowhere'}; redirects are not followed, name the final address"
         )
     if status in (401, 403):
         raise Denied(f"HTTP {status}: {shown(text)}")
-    body = _object(text)
+    body = {} if silent and status == 200 and not text else _object(text)
     if status < 300 and body is not None:
         return body
     if status >= 500 or status in TRANSIENT or body is None:

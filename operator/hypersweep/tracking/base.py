@@ -39,6 +39,7 @@ class Run:
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     deleted: bool = False
+    artifacts: str = ""  # URI of the place where its files are
 
 
 class Store(Protocol):
@@ -93,6 +94,13 @@ class Store(Protocol):
 
     async def curve(self, run: str, metric: str) -> Sequence[Metric]:
         """All points of a metric, by step, then time; none when it was never logged, or there is no such run. Paged inside."""
+        ...
+
+    async def artifact(self, run: Run, path: str, text: str) -> None:
+        """Write a file among the run's artifacts, in place of one that has the path. No failure of it tells of the server.
+
+        TrackingRefused: they are where this store does not write.
+        """
         ...
 
     async def close(self) -> None:

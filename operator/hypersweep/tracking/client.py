@@ -8,19 +8,17 @@ import asyncio
 import fcntl
 import json
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from hypersweep.core.errors import TrackingError, TrackingNotFound, TrackingRefused, TrackingUnavailable
 from hypersweep.tracking import answers, wire
 from hypersweep.tracking.base import Metric, Run, check_texts, filter_string, matches
+from hypersweep.tracking.worker import Worker
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -50,7 +48,7 @@ class ClientStore:
     def __init__(self, uri: str, *, timeout: float = 10.0) -> None:
         self.uri = uri
         self._timeout = timeout
-        self._worker = _Worker()
+        self._worker = Worker("mlflow")
         self._client: MlflowClient | None = None
         self._down_since: float | None = None
         self._error = ""
@@ -132,6 +130,9 @@ class ClientStore:
         ]
         return sorted(points, key=lambda point: (point.step, point.timestamp))
 
+    async def artifact(self, run: Run, path: str, text: str) -> None:
+        await self._call(lambda client: _artifact(client, run.id, path, text))
+
     async def close(self) -> None:
         self._worker.stop()
 
@@ -171,34 +172,6 @@ class ClientStore:
     def _failed(self, error: TrackingUnavailable) -> None:
         self._down_since = self._down_since or time.time()
         self._error = str(error)
-
-
-class _Worker:
-    """One thread that does one thing after the other. A daemon: MLflow may retry for minutes, and no exit waits for that."""
-
-    def __init__(self) -> None:
-        self._queue: SimpleQueue[tuple[Future[Any], Callable[[], Any]] | None] = SimpleQueue()
-        threading.Thread(target=self._run, name="mlflow", daemon=True).start()
-
-    def submit(self, work: Callable[[], T]) -> "Future[T]":
-        """Its future; cancelled before its turn, the work is not done."""
-        future: Future[T] = Future()
-        self._queue.put((future, work))
-        return future
-
-    def stop(self) -> None:
-        """End, after what was submitted."""
-        self._queue.put(None)
-
-    def _run(self) -> None:
-        while (item := self._queue.get()) is not None:
-            future, work = item
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                future.set_result(work())
-            except BaseException as error:  # noqa: BLE001  (whoever awaits the future gets it)
-                future.set_exception(error)
 
 
 def _connected(uri: str) -> "MlflowClient":
@@ -290,6 +263,18 @@ def _log(
         tags=[RunTag(key, value) for key, value in tags.items()],
         synchronous=True,
     )
+
+
+def _artifact(client: "MlflowClient", run: str, path: str, text: str) -> None:
+    """By way of MLflow's own drivers, which raise whatever theirs do: a missing package, refused credentials, a full disk."""
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    try:
+        client.log_text(run, text, path)
+    except MlflowException:
+        raise
+    except Exception as error:  # noqa: BLE001
+        raise TrackingRefused(f"{type(error).__name__}: {answers.shown(str(error))}") from None
 
 
 def _run(run: Any) -> Run:

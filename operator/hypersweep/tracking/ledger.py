@@ -77,6 +77,14 @@ class Ledger:
         self._described = set(templates(found[0].tags))
         return self._parent
 
+    async def find(self) -> Parent | None:
+        """The sweep's own run, if there is one: for whoever comes after the end, and makes nothing."""
+        experiment = await self.store.experiment(self.identity.experiment)
+        tags = {records.ID: self.identity.key, records.KIND: records.KIND_SWEEP}
+        found = await self.store.search(experiment=experiment, tags=tags, limit=1)
+        self._parent = records.parent_of(found[0]) if found else None
+        return self._parent
+
     async def describe(self, spec: SweepSpec) -> None:
         """Have the spec on the sweep's own run, once for each template."""
         template = template_hash(spec)

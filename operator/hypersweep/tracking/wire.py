@@ -56,5 +56,6 @@ def run(data: Mapping[str, Any]) -> Run:
         tags={tag["key"]: tag.get("value", "") for tag in body.get("tags", ())},
         params={param["key"]: param.get("value", "") for param in body.get("params", ())},
         metrics={point["key"]: metric(point) for point in body.get("metrics", ())},
+        artifacts=info.get("artifact_uri", ""),
         deleted=info.get("lifecycle_stage") == "deleted",
     )

@@ -20,6 +20,7 @@ from hypersweep.core.trial import Outcome, Trial
 RESULTS = 20  # finite results, before anything is said of parameters
 PER_PARAMETER = 10  # … in which the parameter is active
 ELSEWHERE = 3  # … that lie outside its most frequent level
+RARE = 20  # values, from which on the worst 5 % of them may lie outside of a picture
 LARGEST = 1e100  # further away, squares overflow
 FOR_PAIRS = 40  # finite results, before anything is said of two parameters together
 
@@ -54,6 +55,15 @@ class Evidence:
     def losses(self) -> Floats:
         """The same, less is better."""
         return self.values if self.goal == "Minimize" else -self.values
+
+    @cached_property
+    def limits(self) -> tuple[float, float]:
+        """What a picture shows of the values: all but those far on the bad side."""
+        losses = np.sort(self.losses)
+        worst = float(np.quantile(losses, 0.95)) if len(losses) > RARE else float(losses[-1])
+        margin = 0.05 * (worst - float(losses[0])) or 1.0
+        low, high = float(losses[0]) - margin, worst + margin
+        return (low, high) if self.goal == "Minimize" else (-high, -low)
 
     @cached_property
     def levels(self) -> list[Levels]:

@@ -13,6 +13,11 @@ def markdown(report: Report, *, title: str, notes: Sequence[str] = ()) -> str:
     return "\n".join(_lines(report, title, notes)).rstrip() + "\n"
 
 
+def lessons_note(report: Report) -> str:
+    """The sentences alone: for the note on a run's page."""
+    return "\n".join(line for found in report.objectives for line in _lessons(found)).rstrip() + "\n"
+
+
 def _lines(report: Report, title: str, notes: Sequence[str]) -> Iterator[str]:
     counts = ", ".join(f"{count} {outcome.lower()}" for outcome, count in report.counts.items())
     yield from (f"# {title}", "", f"Rests on {counted(report.trials)}: {counts}." if counts else "No trial yet.")
@@ -32,11 +37,15 @@ def _lines(report: Report, title: str, notes: Sequence[str]) -> Iterator[str]:
     yield from (f"- {unexplored(each)}" for each in report.unseen[:SHOWN])
 
 
-def _objective(found: Objective) -> Iterator[str]:
+def _lessons(found: Objective) -> Iterator[str]:
     goal = "less is better" if found.goal == "Minimize" else "more is better"
     yield from (f"## What we learned: {found.metric} ({goal})", "")
     yield from (f"{i}. {sentence}" for i, sentence in enumerate(found.lessons, start=1))
     yield ""
+
+
+def _objective(found: Objective) -> Iterator[str]:
+    yield from _lessons(found)
     if found.missing:
         return
     rows = [_row(p) for p in found.parameters]
