@@ -1,8 +1,9 @@
-"""Run the benchmarks: python -m bench [ask | engine | local | stopping | training | all] [options of that benchmark]."""
+"""Run the benchmarks: python -m bench [ask | engine | local | stopping | training | all | search] [options of that benchmark]."""
 
 import sys
 
 from bench import ask, engine, local, stopping, training
+from bench.search import main as search
 
 BENCHMARKS = {
     "ask": ask.main,
@@ -11,12 +12,15 @@ BENCHMARKS = {
     "stopping": stopping.main,
     "training": training.main,
 }
+LONG = {"search": search.main}  # hours, and environments of their own: only when asked for
 
 
 def main() -> None:
     name = sys.argv.pop(1) if len(sys.argv) > 1 else "all"
-    if name not in {*BENCHMARKS, "all"}:
+    if name not in {*BENCHMARKS, *LONG, "all"}:
         sys.exit(__doc__)
+    if name in LONG:
+        LONG[name]()
     for known, benchmark in BENCHMARKS.items():
         if name in (known, "all"):
             print(f"\n== {known}")

@@ -1,6 +1,6 @@
 """What one proposal costs, by strategy and length of the history: CPU milliseconds, the least of a few asks.
 
-Run it: python bench/ask.py [--trials 100 1000 10000] [--strategies Grid Random TPE] [--asks 3]
+Run it: python bench/ask.py [--trials 100 1000 10000] [--strategies Auto Grid …] [--asks 3]
 
 The space has ten parameters of all types, two of them conditional; a tenth of the history failed, eight trials are open.
 """
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from hypersweep.core import strategies
 from hypersweep.core.space import Space
-from hypersweep.core.spec import SweepSpec
+from hypersweep.core.spec import BUILT_IN, SweepSpec
 from hypersweep.core.strategies import random
 from hypersweep.core.trial import Assignment, Outcome, Trial
 
@@ -84,7 +84,7 @@ def _spec(strategy: str) -> SweepSpec:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, nargs="+", default=[10, 100, 1000, 10_000])
-    parser.add_argument("--strategies", nargs="+", default=["Grid", "Random", "TPE"])
+    parser.add_argument("--strategies", nargs="+", default=list(BUILT_IN))
     parser.add_argument("--asks", type=int, default=3)
     return parser.parse_args()
 

@@ -1,223 +1,31 @@
-"""The conformance suite: what every strategy must do in every space. Then what only one of them promises.
+"""Every built-in strategy passes the suite that others can run on theirs. Then what only one of them promises.
 
-A strategy that the schema names is tested here without being listed: the names come from the schema.
+A strategy that the schema names is tested here without being listed.
 """
 
 import json
-import logging
 import math
-import pickle
-import random as stdlib_random
-import subprocess
-import sys
-import warnings
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
 from statistics import fmean
-from typing import Any
 
-import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from hypersweep.core import strategies
 from hypersweep.core.errors import SpecError
-from hypersweep.core.space import Space
-from hypersweep.core.spec import BUILT_IN, Objective, ParameterConstraint, SweepSpec
+from hypersweep.core.spec import BUILT_IN, Objective, ParameterConstraint
 from hypersweep.core.strategies import grid, random
 from hypersweep.core.trial import Assignment, Outcome, Trial
-from tests.core.spaces import CONSTRAINTS, OPTIMIZER, SPACES, Json, every, parameters
+from hypersweep.testing.builders import KINDS, check, drawn, ended, made_history, run, space_of, sweep
+from hypersweep.testing.spaces import OPTIMIZER, Json, every
+from hypersweep.testing.strategies import StrategySuite
 
-NAMES = BUILT_IN
-FINITE = ("one point", "small, conditional", "small, all types", "small, constrained", "small, numbers as parents")
-
-each_strategy = pytest.mark.parametrize("name", NAMES)
-each_space = pytest.mark.parametrize("where", SPACES)
-each_finite_space = pytest.mark.parametrize("where", FINITE)
-
-
-# ---- builders
-
-
-def sweep(
-    name: str, made: Sequence[Json] | str, *, seed: int = 7, goal: str = "Minimize", initial: Sequence[Json] = ()
-) -> SweepSpec:
-    """A sweep of that strategy over these parameters, or over the space of that name."""
-    return SweepSpec.model_validate(
-        {
-            "objectives": [{"metric": "loss", "goal": goal}],
-            "parameters": SPACES[made] if isinstance(made, str) else made,
-            "strategy": {"name": name, "seed": seed},
-            "initialTrials": [{"parameters": p} for p in initial],
-            "parameterConstraints": [{"expression": e} for e in CONSTRAINTS.get(made, ())]
-            if isinstance(made, str)
-            else [],
-        }
-    )
-
-
-def space_of(spec: SweepSpec) -> Space:
-    return Space.of(spec)
-
-
-def ended(index: int, parameters: Assignment, value: float | None, outcome: Outcome = Outcome.SUCCEEDED) -> Trial:
-    return Trial(index=index, run=f"run-{index}", parameters=parameters, outcome=outcome, value=value)
-
-
-def drawn(spec: SweepSpec, count: int, *, first: int = 0) -> list[Trial]:
-    """Open trials with random assignments, all different while that is possible."""
-    space, trials, seen = space_of(spec), [], set()
-    for index in range(first, first + count):
-        chosen = random.unseen(space, seen=seen, seed=99, trial=index)
-        parameters = chosen if chosen is not None else random.draw(space, seed=99, trial=index)
-        seen.add(space.key(parameters))
-        trials.append(Trial(index=index, run="", parameters=parameters))
-    return trials
-
-
-def score(parameters: Assignment) -> float:
-    """Some value that depends on each parameter, cheap and without meaning."""
-    return sum(float(v) if isinstance(v, int | float) else len(v) for v in parameters.values()) % 10
-
-
-KINDS: dict[str, Callable[[Trial], Trial]] = {
-    "measured": lambda t: ended(t.index, t.parameters, score(t.parameters)),
-    "all failed": lambda t: ended(t.index, t.parameters, None, Outcome.FAILED),
-    "all infeasible, value NaN": lambda t: ended(t.index, t.parameters, math.nan, Outcome.INFEASIBLE),
-    "all NaN": lambda t: ended(t.index, t.parameters, math.nan),
-    "infinities": lambda t: ended(t.index, t.parameters, math.inf if t.index % 2 else -math.inf),
-    "all beyond a constraint": lambda t: replace(
-        ended(t.index, t.parameters, score(t.parameters), Outcome.INFEASIBLE), violation=(0.5, math.inf)[t.index % 2]
-    ),
-    "one constant": lambda t: ended(t.index, t.parameters, 1.0),
-    "huge values": lambda t: ended(t.index, t.parameters, (-1) ** t.index * 1.7e308),
-    "ties": lambda t: ended(t.index, t.parameters, t.index // 4),
-    "all stopped": lambda t: ended(t.index, t.parameters, score(t.parameters), Outcome.STOPPED),
-    "stopped without a value": lambda t: ended(t.index, t.parameters, None, Outcome.STOPPED),
-    "of all kinds": lambda t: ended(
-        t.index,
-        t.parameters,
-        (score(t.parameters), None, math.nan, math.inf)[t.index % 4],
-        list(Outcome)[1 + t.index // 4 % 4],
-    ),
-}
-
-
-def made_history(spec: SweepSpec, count: int, *, kind: str = "measured") -> list[Trial]:
-    return [KINDS[kind](t) for t in drawn(spec, count)]
-
-
-def exhausted(spec: SweepSpec, trials: Sequence[Trial]) -> bool:
-    """Whether these trials have had every point that the strategy may propose."""
-    space = space_of(spec)
-    seen = {space.key(t.parameters) for t in trials}
-    if spec.parameter_constraints and not strategies.gives_up(spec):
-        return all(space.key(point) in seen for point in every(space))
-    if spec.strategy.name != "Grid":
-        return space.cardinality is not None and len(seen) >= space.cardinality
-    points = grid.points(space)
-    return points.size <= len(seen) and all(space.key(points.at(rank)) in seen for rank in range(points.size))
-
-
-def check(spec: SweepSpec, answer: Assignment | None, *, after: Sequence[Trial]) -> None:
-    """What holds of every answer: allowed, exact, complete, new; or None, when nothing new is left."""
-    space = space_of(spec)
-    assert (answer is None) == exhausted(spec, after)
-    if answer is None:
-        return
-    again = json.loads(json.dumps(answer))
-    assert space.problems(again) == []
-    assert again == answer
-    assert [type(v) for v in again.values()] == [type(v) for v in answer.values()]
-    assert tuple(answer) == space.active(answer)
-    assert space.key(again) not in {space.key(t.parameters) for t in after}
-
-
-def run(spec: SweepSpec, count: int, value: Callable[[Assignment], float] = score) -> list[Trial]:
-    """A sweep, one trial at a time, until it has so many or the space is exhausted."""
-    trials: list[Trial] = []
-    for index in range(count):
-        answer = strategies.suggest(spec, history=trials, pending=(), trial=index)
-        if answer is None:
-            break
-        trials.append(ended(index, answer, value(answer)))
-    return trials
-
-
-# ---- every strategy: pure
-
-
-@cache
-def cases() -> list[tuple[SweepSpec, list[Trial], list[Trial], int]]:
-    """A question for each strategy in each space: forty trials of all kinds with gaps, three open ones."""
-    found = []
-    for name in NAMES:
-        for where in SPACES:
-            spec = sweep(name, where)
-            trials = made_history(spec, 46, kind="of all kinds")
-            opened = [replace(t, outcome=Outcome.OPEN, value=None) for t in trials[40:43]]
-            found.append((spec, [t for t in trials[:40] if t.index % 7], opened, 43))
-    return found
-
-
-def asked(case: tuple[SweepSpec, list[Trial], list[Trial], int]) -> str:
-    spec, history, pending, trial = case
-    return json.dumps(strategies.suggest(spec, history=history, pending=pending, trial=trial))
-
-
-IN_ANOTHER_PROCESS = """
-import pickle, sys
-from tests.core.test_strategies import asked
-print(*map(asked, pickle.load(sys.stdin.buffer)), sep="\\n")
-"""
-
-
-def test_another_process_gives_the_same_answers() -> None:
-    """After a restart the sweep goes on as if nothing had been: no answer depends on a process, or on its hash seed."""
-    done = subprocess.run(
-        [sys.executable, "-c", IN_ANOTHER_PROCESS],
-        input=pickle.dumps(cases()),
-        capture_output=True,
-        check=True,
-        timeout=120,
-        env={"PYTHONHASHSEED": "4711", "PYTHONPATH": ":".join(sys.path)},
-    )
-    assert done.stdout.decode().splitlines() == [asked(case) for case in cases()]
-
-
-def test_the_order_of_the_trials_has_no_meaning() -> None:
-    """A ledger may list trials as it likes."""
-    shuffle = stdlib_random.Random(1).sample
-    for spec, history, pending, trial in cases():
-        shuffled = shuffle(history, len(history)), shuffle(pending, len(pending))
-        assert asked((spec, *shuffled, trial)) == asked((spec, history, pending, trial))
-
-
-def test_threads_do_not_disturb_each_other() -> None:
-    """Many sweeps ask at once, each in a worker thread."""
-    with ThreadPoolExecutor(8) as threads:
-        assert list(threads.map(asked, cases())) == [asked(case) for case in cases()]
+each_strategy = pytest.mark.parametrize("name", BUILT_IN)
 
 
 @each_strategy
-def test_nothing_outside_is_touched(name: str, capfd: pytest.CaptureFixture[str]) -> None:
-    """No generator that others use, no logging set-up, no warnings filter, and not a word on the terminal."""
-    spec = sweep(name, "mixed")
-    history = made_history(spec, 30)
-
-    def outside() -> list[Any]:
-        log = logging.getLogger("optuna")
-        generators = stdlib_random.getstate(), repr(np.random.get_state())  # noqa: NPY002
-        return [generators, list(warnings.filters), log.level, list(log.handlers)]
-
-    strategies.suggest(spec, history=history, pending=(), trial=29)  # imports happen here
-    before = outside()
-    strategies.suggest(spec, history=history, pending=(), trial=30)
-    assert outside() == before
-    assert capfd.readouterr() == ("", "")
+class TestBuiltIn(StrategySuite):
+    """The conformance suite."""
 
 
 @each_strategy
@@ -231,95 +39,6 @@ def test_seed_and_trial_decide(name: str) -> None:
         for t in (20, 21)
     ]
     assert len({json.dumps(a) for a in answers}) == 4
-
-
-# ---- every strategy: any history
-
-
-@each_strategy
-@each_space
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("count", [1, 24])
-def test_any_history_is_answered(name: str, where: str, kind: str, count: int) -> None:
-    """Failures, NaN, infinities, ties and constants do not confuse a strategy."""
-    spec = sweep(name, where)
-    history = made_history(spec, count, kind=kind)
-    check(spec, strategies.suggest(spec, history=history, pending=(), trial=count), after=history)
-
-
-@each_strategy
-@each_space
-def test_the_first_trial_needs_no_history(name: str, where: str) -> None:
-    """A sweep begins somewhere."""
-    spec = sweep(name, where)
-    check(spec, strategies.suggest(spec, history=(), pending=(), trial=0), after=())
-
-
-@each_strategy
-@each_space
-def test_gaps_in_the_numbers_are_borne(name: str, where: str) -> None:
-    """Deleted runs leave holes, and the smallest free number may lie far below the largest."""
-    spec = sweep(name, where)
-    history = [t for t in made_history(spec, 40) if t.index % 5 and t.index != 3]
-    history += [replace(t, index=t.index + 5000) for t in history[:4]]
-    for trial in (0, 3, 41, 100_000):
-        check(spec, strategies.suggest(spec, history=history, pending=(), trial=trial), after=history)
-
-
-@each_strategy
-@each_space
-@pytest.mark.parametrize("known", [0, 20])
-def test_sixty_four_open_trials_are_all_different(name: str, where: str, known: int) -> None:
-    """A wide sweep is planned without one result, or with few."""
-    spec = sweep(name, where)
-    history = made_history(spec, known)
-    pending: list[Trial] = []
-    for index in range(known, known + 64):
-        answer = strategies.suggest(spec, history=history, pending=pending, trial=index)
-        check(spec, answer, after=[*history, *pending])
-        if answer is None:
-            break
-        pending.append(Trial(index=index, run="", parameters=answer))
-
-
-@each_strategy
-@each_finite_space
-def test_every_point_has_its_turn_and_then_the_end_is_told(name: str, where: str) -> None:
-    """No duplicate while there is something new, all of a small space is tried, and then the answer is None."""
-    spec = sweep(name, where)
-    points = {space_of(spec).key(a) for a in every(space_of(spec))}
-    trials = run(spec, len(points) + 1)
-    assert len(trials) == len(points)
-    assert {space_of(spec).key(t.parameters) for t in trials} == points
-    assert strategies.suggest(spec, history=trials[1:], pending=trials[:1], trial=len(points) + 7) is None
-
-
-@each_strategy
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(made=parameters(finite=True, most=3), seed=st.integers(0, 2**31 - 1), data=st.data())
-def test_any_finite_space_is_exhausted(name: str, made: list[Json], seed: int, data: st.DataObject) -> None:
-    """Whatever was tried before, what is left is found, and nothing else."""
-    spec = sweep(name, made, seed=seed)
-    points = list(every(space_of(spec)))
-    had = data.draw(st.lists(st.sampled_from(range(len(points))), unique=True, min_size=max(0, len(points) - 3)))
-    history = [ended(i, points[n], score(points[n])) for i, n in enumerate(had)]
-    for index in range(len(had), len(points) + 1):
-        answer = strategies.suggest(spec, history=history, pending=(), trial=index)
-        check(spec, answer, after=history)
-        if answer is not None:
-            history.append(ended(index, answer, score(answer)))
-    assert len(history) == len(points)
-
-
-@each_strategy
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(made=parameters(), seed=st.integers(0, 2**31 - 1), kind=st.sampled_from(sorted(KINDS)))
-def test_any_space_is_answered(name: str, made: list[Json], seed: int, kind: str) -> None:
-    """Ranges as wide as numbers go, or one number wide; any scale, any conditions."""
-    made = [{**p, "points": 3} if p["type"] == "Float" and "step" not in p else p for p in made]
-    spec = sweep(name, made, seed=seed)
-    history = made_history(spec, 15, kind=kind)
-    check(spec, strategies.suggest(spec, history=history, pending=(), trial=15), after=history)
 
 
 SEVERAL: list[Json] = [
@@ -348,30 +67,6 @@ def test_several_objectives_are_answered_or_refused(name: str, count: int) -> No
 
 def several(count: int) -> list[Objective]:
     return [Objective.model_validate(o) for o in SEVERAL[:count]]
-
-
-@each_strategy
-def test_a_thousand_trials_are_no_burden(name: str) -> None:
-    """Seconds would hold up every launch; bench/ask.py has the figures."""
-    spec = sweep(name, "mixed")
-    history = made_history(spec, 1000, kind="of all kinds")
-    pending = drawn(spec, 8, first=1000)
-    check(spec, strategies.suggest(spec, history=history, pending=pending, trial=1008), after=[*history, *pending])
-
-
-@cache
-def ten_thousand() -> list[Trial]:
-    space = space_of(sweep("Random", "mixed"))
-    drawn_ = (Trial(index=i, run="", parameters=random.draw(space, seed=1, trial=i)) for i in range(10_000))
-    return [KINDS["measured"](t) for t in drawn_]
-
-
-@each_strategy
-def test_ten_thousand_trials_are_borne(name: str) -> None:
-    """The longest sweeps end, too."""
-    spec = sweep(name, "mixed")
-    history = ten_thousand()
-    check(spec, strategies.suggest(spec, history=history, pending=(), trial=10_000), after=history)
 
 
 # ---- every strategy: initial trials

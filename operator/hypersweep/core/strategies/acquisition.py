@@ -7,6 +7,7 @@ Ament et al., Unexpected Improvements to Expected Improvement for Bayesian Optim
 """
 
 import math
+from itertools import islice
 
 import numpy as np
 from scipy.optimize import minimize
@@ -29,12 +30,19 @@ def ranked(surrogate: Surrogate, rng: np.random.Generator) -> tuple[Array, Array
     best = float(surrogate.predict(surrogate.points)[0].min())
     points = candidates(surrogate, rng)
     scores = log_improvement(*surrogate.predict(points), best)[0]
-    tops = points[np.argsort(-scores, kind="stable")[:_CLIMBERS]]
-    climbed = _climbed(surrogate, tops, best)
+    climbed = _climbed(surrogate, _starts(surrogate.cube, points[np.argsort(-scores, kind="stable")]), best)
     points = np.vstack([climbed, points])
     scores = np.concatenate([log_improvement(*surrogate.predict(climbed), best)[0], scores])
     order = np.argsort(-scores, kind="stable")
     return points[order], scores[order]
+
+
+def _starts(cube: Cube, points: Array) -> Array:
+    """The first few of these points that meet the constraints of the space; of all points, where none does."""
+    if not cube.space.constraints:
+        return points[:_CLIMBERS]
+    met = list(islice((p for p in points if cube.space.meets(cube.assignment(p))), _CLIMBERS))
+    return np.array(met) if met else points[:_CLIMBERS]
 
 
 def log_improvement(mean: Array, deviation: Array, best: float) -> tuple[Array, Array, Array]:
@@ -60,15 +68,7 @@ def candidates(surrogate: Surrogate, rng: np.random.Generator) -> Array:
     cube = surrogate.cube
     order = np.argsort(surrogate.values, kind="stable")[:BEST]
     around = [_around(cube, surrogate.points[i], rng) for i in order]
-    return _met(cube, cube.settled(np.vstack([rng.random((ALL_OVER, cube.size)), *around])))
-
-
-def _met(cube: Cube, points: Array) -> Array:
-    """Those that meet the constraints of the space; all, where none does."""
-    if not cube.space.constraints:
-        return points
-    meets = np.array([cube.space.meets(cube.assignment(point)) for point in points])
-    return points[meets] if meets.any() else points
+    return cube.settled(np.vstack([rng.random((ALL_OVER, cube.size)), *around]))
 
 
 def _around(cube: Cube, centre: Array, rng: np.random.Generator) -> Array:

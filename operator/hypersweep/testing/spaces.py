@@ -190,7 +190,7 @@ def _stepped(draw: st.DrawFn) -> Json:
 @st.composite
 def _range(draw: st.DrawFn, *, kind: str, most: float) -> Json:
     scale = draw(st.sampled_from(["Linear", "Log"]))
-    numbers = st.integers(1 if scale == "Log" else -int(most), int(most))
+    numbers: st.SearchStrategy[float] = st.integers(1 if scale == "Log" else -int(most), int(most))
     if kind == "Float":
         numbers = st.floats(1e-300 if scale == "Log" else -most, most)
     low, high = sorted((draw(numbers), draw(numbers)))

@@ -1,0 +1,229 @@
+"""What is searched: functions of an assignment, smaller is better. Known to every peer's environment, so it needs none of ours.
+
+Parameters are said as in a manifest. Problems that are `held_out` were not looked at while Auto was made: they are
+reported apart.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+Json = dict[str, Any]
+Value = Callable[[Mapping[str, Any]], float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """One problem of a suite."""
+
+    name: str
+    suite: str
+    held_out: bool
+    parameters: list[Json]
+    value: Value
+
+
+def all_problems() -> list[Problem]:
+    """Every problem; making them costs next to nothing."""
+    return [
+        *(_coco("bbob", function, held_out=function in (8, 15, 21)) for function in (2, 6, 8, 10, 15, 17, 21, 23)),
+        *(_coco("bbob-mixint", function, held_out=function in (8, 15)) for function in (3, 8, 10, 15, 20)),
+        _svm(),
+        _network(),
+        _trees(),
+        _any_model(),
+    ]
+
+
+# ---- functions of the COCO platform, in five dimensions
+
+
+def _coco(suite: str, function: int, *, held_out: bool) -> Problem:
+    import cocoex  # noqa: PLC0415  (only where it is searched)
+
+    options = f"dimensions: 5 function_indices: {function} instance_indices: 1"
+    made = cocoex.Suite(suite, "", options)
+    problem = next(iter(made))
+    whole = problem.number_of_integer_variables
+    names = [f"x{i}" for i in range(problem.dimension)]
+    parameters = [
+        {
+            "name": n,
+            "type": "Integer" if i < whole else "Float",
+            "min": _plain(low, whole=i < whole),
+            "max": _plain(high, whole=i < whole),
+        }
+        for i, (n, low, high) in enumerate(zip(names, problem.lower_bounds, problem.upper_bounds, strict=True))
+    ]
+
+    def value(a: Mapping[str, Any], *, kept: Any = made) -> float:  # the suite owns the problem: it must live as long
+        del kept
+        return float(problem(np.array([a[n] for n in names], dtype=float)))
+
+    return Problem(name=f"{suite}-f{function}", suite=suite, held_out=held_out, parameters=parameters, value=value)
+
+
+def _plain(bound: float, *, whole: bool) -> float | int:
+    return int(bound) if whole else float(bound)
+
+
+# ---- models of scikit-learn, trained live
+
+
+@cache
+def _data(name: str) -> tuple[Any, ...]:
+    from sklearn import datasets  # noqa: PLC0415
+    from sklearn.model_selection import train_test_split  # noqa: PLC0415
+    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415
+
+    points, labels = getattr(datasets, f"load_{name}")(return_X_y=True)
+    train, test, of_train, of_test = train_test_split(points, labels, train_size=400, random_state=0, stratify=labels)
+    scale = StandardScaler().fit(train)
+    return scale.transform(train), scale.transform(test), of_train, of_test
+
+
+def _loss(model: Any, data: str) -> float:
+    """Log loss on what it was not trained with; where it fails, that of a guess, and more."""
+    import warnings  # noqa: PLC0415
+
+    from sklearn.metrics import log_loss  # noqa: PLC0415
+
+    train, test, of_train, of_test = _data(data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(train, of_train)
+        return float(min(log_loss(of_test, np.clip(model.predict_proba(test), 1e-6, 1)), 5.0))
+
+
+def _float(name: str, low: float, high: float, **more: Any) -> Json:
+    return {"name": name, "type": "Float", "min": low, "max": high, **more}
+
+
+def _log(name: str, low: float, high: float, **more: Any) -> Json:
+    return _float(name, low, high, scale="Log", **more)
+
+
+def _whole(name: str, low: int, high: int, **more: Any) -> Json:
+    return {"name": name, "type": "Integer", "min": low, "max": high, **more}
+
+
+def _choice(name: str, *values: str, **more: Any) -> Json:
+    return {"name": name, "type": "Categorical", "values": list(values), **more}
+
+
+def _where(parameter: str, *values: str) -> Json:
+    return {"when": [{"parameter": parameter, "values": list(values)}]}
+
+
+def _svm() -> Problem:
+    def value(a: Mapping[str, Any]) -> float:
+        from sklearn.svm import SVC  # noqa: PLC0415
+
+        model = SVC(C=a["C"], gamma=a["gamma"], kernel=a["kernel"], coef0=a["coef0"], tol=a["tol"])
+        train, test, of_train, of_test = _data("digits")
+        return float(1.0 - model.fit(train, of_train).score(test, of_test))
+
+    parameters = [
+        _log("C", 1e-3, 1e3),
+        _log("gamma", 1e-6, 1),
+        _choice("kernel", "rbf", "poly", "sigmoid"),
+        _float("coef0", -1, 1),
+        _log("tol", 1e-5, 1e-1),
+    ]
+    return Problem(name="svm-digits", suite="sklearn", held_out=False, parameters=parameters, value=value)
+
+
+def _network() -> Problem:
+    def value(a: Mapping[str, Any]) -> float:
+        from sklearn.neural_network import MLPClassifier  # noqa: PLC0415
+
+        model = MLPClassifier(
+            hidden_layer_sizes=(a["width"],) * a["layers"],
+            activation=a["activation"],
+            alpha=a["decay"],
+            batch_size=a["batch"],
+            learning_rate_init=a["lr"],
+            beta_1=1 - a["memory"],
+            max_iter=6,
+            random_state=0,
+        )
+        return _loss(model, "digits")
+
+    parameters = [
+        _log("lr", 1e-5, 1),
+        _log("decay", 1e-7, 1),
+        _log("memory", 0.005, 0.5),
+        _whole("width", 8, 128, scale="Log"),
+        _whole("layers", 1, 3),
+        _choice("activation", "relu", "tanh", "logistic"),
+        {"name": "batch", "type": "Discrete", "numbers": [16, 32, 64, 128]},
+    ]
+    return Problem(name="network-digits", suite="sklearn", held_out=True, parameters=parameters, value=value)
+
+
+def _trees() -> Problem:
+    def value(a: Mapping[str, Any]) -> float:
+        from sklearn.ensemble import GradientBoostingClassifier  # noqa: PLC0415
+
+        return _loss(GradientBoostingClassifier(n_estimators=30, random_state=0, **a), "breast_cancer")
+
+    parameters = [
+        _log("learning_rate", 1e-3, 1),
+        _float("subsample", 0.2, 1),
+        _whole("max_depth", 1, 8),
+        _whole("min_samples_leaf", 1, 50, scale="Log"),
+        _float("max_features", 0.05, 1),
+    ]
+    return Problem(name="trees-cancer", suite="sklearn", held_out=True, parameters=parameters, value=value)
+
+
+def _any_model() -> Problem:
+    """Which of four models, and how: thirteen parameters, of which two to four exist at a time."""
+
+    def value(a: Mapping[str, Any]) -> float:
+        return _loss(_model(a), "digits")
+
+    parameters = [
+        _choice("model", "logistic", "forest", "neighbours", "bayes"),
+        _log("C", 1e-5, 1e3, **_where("model", "logistic")),
+        _log("tolerance", 1e-5, 1e-1, **_where("model", "logistic")),
+        _whole("iterations", 2, 40, **_where("model", "logistic")),
+        _whole("depth", 1, 20, **_where("model", "forest")),
+        _float("features", 0.02, 1, **_where("model", "forest")),
+        _whole("leaf", 1, 50, scale="Log", **_where("model", "forest")),
+        _choice("bootstrap", "yes", "no", **_where("model", "forest")),
+        _float("samples", 0.1, 1, **_where("bootstrap", "yes")),
+        _whole("k", 1, 60, scale="Log", **_where("model", "neighbours")),
+        _choice("weights", "uniform", "distance", **_where("model", "neighbours")),
+        _float("p", 1, 4, **_where("model", "neighbours")),
+        _log("smoothing", 1e-9, 10, **_where("model", "bayes")),
+    ]
+    return Problem(name="any-model-digits", suite="conditional", held_out=True, parameters=parameters, value=value)
+
+
+def _model(a: Mapping[str, Any]) -> Any:
+    from sklearn.ensemble import RandomForestClassifier  # noqa: PLC0415
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+    from sklearn.naive_bayes import GaussianNB  # noqa: PLC0415
+    from sklearn.neighbors import KNeighborsClassifier  # noqa: PLC0415
+
+    match a["model"]:
+        case "logistic":
+            return LogisticRegression(C=a["C"], tol=a["tolerance"], max_iter=a["iterations"])
+        case "forest":
+            bagged = a["bootstrap"] == "yes"
+            return RandomForestClassifier(
+                n_estimators=20,
+                max_depth=a["depth"],
+                max_features=a["features"],
+                min_samples_leaf=a["leaf"],
+                bootstrap=bagged,
+                max_samples=a["samples"] if bagged else None,
+                random_state=0,
+            )
+        case "neighbours":
+            return KNeighborsClassifier(a["k"], weights=a["weights"], p=a["p"])
+    return GaussianNB(var_smoothing=a["smoothing"])
