@@ -303,6 +303,23 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
         ),
         ["commit 3 Stopped SweepEnded"],
     ),
+    "little is expected of any further trial": (
+        look(
+            view(3),
+            history=(ended(0, 0.3),),
+            expected_improvement=0.009,
+            spec=make_spec(stopWhen={"expectedImprovementBelow": 0.01}),
+        ),
+        ["commit 3 Stopped SweepEnded"],
+    ),
+    "enough is expected to go on": (
+        look(
+            history=(ended(0, 0.3),),
+            expected_improvement=0.011,
+            spec=make_spec(stopWhen={"expectedImprovementBelow": 0.01}, trials={"parallel": 1}),
+        ),
+        ["plan 1"],
+    ),
     "an improvement that is more than the tolerance goes on": (
         look(
             history=(ended(0, 0.3), ended(1, 0.2), ended(2, 0.1)),

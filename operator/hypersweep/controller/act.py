@@ -18,7 +18,7 @@ from hypersweep.core.reading import Reading
 from hypersweep.core.snapshot import Account, Action, Commit, Fault, Judge, Launch, Measure, Plan, Reopen, Retry
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.stoppers import counted
-from hypersweep.core.strategies import suggest
+from hypersweep.core.strategies import expected_improvement, suggest
 from hypersweep.core.trial import Reason, Trial
 from hypersweep.tracking.ledger import Ledger
 
@@ -80,6 +80,8 @@ class Actor:
     async def _plan(self, index: int) -> None:
         spec, book = self.spec, self.book
         async with self.suggesting:
+            if await self._promises_too_little(index):
+                return  # the next look ends the sweep
             parameters = await asyncio.to_thread(
                 suggest, spec, history=list(book.history), pending=list(book.pending), trial=index
             )
@@ -96,6 +98,16 @@ class Actor:
             )
         finally:
             book.proposed.pop(index, None)
+
+    async def _promises_too_little(self, index: int) -> bool:
+        """Whether a model says that no trial is worth it any more; asked only where the sweep ends by that."""
+        wanted, book = self.spec.stop_when.expected_improvement_below, self.book
+        if wanted is None:
+            return False
+        book.expected_improvement = await asyncio.to_thread(
+            expected_improvement, self.spec, history=list(book.history), pending=list(book.pending), trial=index
+        )
+        return book.expected_improvement is not None and book.expected_improvement < wanted
 
     def _lineage(self, index: int) -> Mapping[str, str]:
         """What the trial was made from, for its run."""

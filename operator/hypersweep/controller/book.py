@@ -45,6 +45,9 @@ class Book:
         self.started = started
         self.loaded = False
         self.exhausted = False
+        self.expected_improvement: float | None = (
+            None  # of the next trial, as of the newest history that was asked about
+        )
         self.open: dict[int, Trial] = {}
         self.history: list[
             Trial
@@ -148,6 +151,7 @@ def snapshot(
         strays=tuple(strays),
         busy=dict(busy),
         exhausted=book.exhausted,
+        expected_improvement=book.expected_improvement,
         loaded=book.loaded,
         ended=ended,
         health=health,

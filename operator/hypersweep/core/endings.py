@@ -58,6 +58,15 @@ def no_improvement(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: AR
     return Ending(reason="NoImprovement", message=message, complete=True, stops=_stops(snapshot))
 
 
+def improvement_unlikely(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
+    """The next trial promises less than stopWhen.expectedImprovementBelow."""
+    wanted, expected = snapshot.spec.stop_when.expected_improvement_below, snapshot.expected_improvement
+    if wanted is None or expected is None or expected >= wanted:
+        return None
+    message = f"the next trial is expected to improve the best by {expected:.3g}, less than {wanted:g}"
+    return _with_or_without_result(snapshot, "ImprovementUnlikely", message, stops=_stops(snapshot))
+
+
 def duration_over(snapshot: Snapshot, now: float) -> Ending | None:
     """The sweep ran for as long as it may."""
     allowed = snapshot.spec.stop_when.duration
@@ -109,6 +118,7 @@ RULES: tuple[Rule, ...] = (
     too_many_failures,
     target_reached,
     no_improvement,
+    improvement_unlikely,
     duration_over,
     resource_hours_spent,
     all_tried,

@@ -75,6 +75,18 @@ _SPEC = (
     *OBJECTIVES,
 )
 
+_MODELLED = Rule(
+    field="stopWhen.expectedImprovementBelow",
+    cel="!has(self.stopWhen.expectedImprovementBelow) || self.objectives.size() == 1",
+    message="`expectedImprovementBelow` is for sweeps of one objective; the objectives are",
+    found="self.objectives.map(o, o.metric)",
+    offenders=lambda s: (
+        [("stopWhen.expectedImprovementBelow", f"is for sweeps of one objective; found {len(s.objectives)}")]
+        if s.stop_when.expected_improvement_below is not None and len(s.objectives) > 1
+        else []
+    ),
+)
+
 # ---- others ------------------------------------------------------------------------------------------------------------
 
 
@@ -118,7 +130,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     When: WHEN,
     Objective: OBJECTIVE,
     Constraint: CONSTRAINT,
-    SweepSpec: _SPEC,
+    SweepSpec: (*_SPEC, _MODELLED),
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     EarlyStopping: _EARLY_STOPPING,
     ResourceLimit: (
@@ -129,5 +141,13 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
             holds=lambda limit: limit.max > 0,
         ),
     ),
-    StopWhen: (_positive("duration", "duration"),),
+    StopWhen: (
+        _positive("duration", "duration"),
+        Rule(
+            field="expectedImprovementBelow",
+            cel="!has(self.expectedImprovementBelow) || self.expectedImprovementBelow > 0.0",
+            message="`expectedImprovementBelow` is {expectedImprovementBelow}; it must be greater than 0",
+            holds=lambda s: s.expected_improvement_below is None or s.expected_improvement_below > 0,
+        ),
+    ),
 }

@@ -316,6 +316,11 @@ class StopWhen(Model):
     no_improvement: NoImprovement | None = Field(
         None, description="Ends the sweep when the search gets no further. Without: it goes on."
     )
+    expected_improvement_below: Number | None = Field(
+        None,
+        description="Ends the sweep when no trial is expected to improve the best by so much, in the objective's own units, by a "
+        "Gaussian process over what has ended (10 measured trials at least). For sweeps of one objective.",
+    )
     duration: Duration | None = Field(
         None, description="Longest time from the sweep's start, suspension included, such as 8h."
     )

@@ -16,7 +16,7 @@ from hypersweep.core.keyed import number
 from hypersweep.core.strategies import random, sobol
 from hypersweep.core.strategies.acquisition import ranked
 from hypersweep.core.strategies.cube import Array, Cube
-from hypersweep.core.strategies.merit import merits
+from hypersweep.core.strategies.merit import measured, merits
 from hypersweep.core.strategies.points import tried
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.strategies.surrogate import Surrogate, Transform
@@ -24,7 +24,10 @@ from hypersweep.core.trial import Assignment, Trial
 
 STARTUP = 8  # ended trials, one of them measured, before the process is asked; until then, Sobol
 KEPT = 150  # trials that the process sees; fewer where there are many parameters
+EVIDENCE = 10  # measured trials, before it is said what a further one promises
+_PLACES = 64  # of the quadrature: values are transformed, so that there is no formula
 _CELLS = 400_000  # parameters, times trials twice: what bounds a fit
+_APART = 0.01  # of an axis: open trials that differ by less in every coordinate would tell the same
 _OPEN = 64  # open trials that are believed, the newest
 
 
@@ -38,11 +41,35 @@ def suggest(question: Question) -> Assignment | None:
         return sobol.unseen(cube, seen=seen, seed=question.seed, trial=question.trial)
     surrogate, _ = found
     rng = np.random.default_rng(number("GP", question.seed, question.trial))
+    pending = _points(cube, question.pending)
     for point in ranked(surrogate, rng)[0]:
+        if len(pending) and np.abs(pending - point).max(1).min() < _APART:
+            continue
         assignment = cube.assignment(point)
         if cube.space.key(assignment) not in seen and cube.space.meets(assignment):
             return assignment
     return random.unseen(question.space, seen=seen, seed=question.seed, trial=question.trial)
+
+
+def expected_improvement(question: Question) -> float | None:
+    """How much the most promising assignment is expected to improve the best, in the objective's units.
+
+    None: fewer than EVIDENCE trials were measured. Open trials are believed, so that what they promise is not counted twice.
+    """
+    cube = Cube(question.space)
+    found = fitted(cube, question) if sum(map(measured, question.history)) >= EVIDENCE else None
+    if found is None:
+        return None
+    surrogate, transform = found
+    rng = np.random.default_rng(number("GP", question.seed, question.trial))
+    point = next((p for p in ranked(surrogate, rng)[0] if cube.space.meets(cube.assignment(p))), None)
+    if point is None:
+        return None
+    mean, deviation = (float(x[0]) for x in surrogate.predict(point[None, :]))
+    best = transform.invert(surrogate.predict(surrogate.points)[0].min(keepdims=True))
+    places, weights = np.polynomial.hermite_e.hermegauss(_PLACES)
+    gains = np.maximum(best - transform.invert(mean + deviation * places), 0.0)
+    return float(gains @ weights / weights.sum())
 
 
 def fitted(cube: Cube, question: Question) -> tuple[Surrogate, Transform] | None:

@@ -39,7 +39,8 @@ class Transform:
     def of(cls, values: Array) -> "Transform":
         """The transform under which these values look most like a normal distribution."""
         centre = float(np.median(values))
-        spread = float(np.mean(np.abs(values - centre))) or 1.0
+        away = np.abs(values - centre)
+        spread = float(np.median(away)) or float(np.mean(away)) or 1.0  # few values far away are not to set the scale
         scaled = (values - centre) / spread
         logs = np.sign(scaled) * np.log1p(np.abs(scaled))
         likelihoods = [
