@@ -11,7 +11,7 @@ import pytest
 from hypersweep.core import strategies
 from hypersweep.core.strategies import phases
 from hypersweep.core.strategies.merit import merits
-from hypersweep.core.trial import Assignment, Outcome, Trial
+from hypersweep.core.trial import Assignment, Outcome, Reason, Trial
 from hypersweep.testing.builders import ended, made_history, run, space_of, sweep
 from hypersweep.testing.spaces import Json
 
@@ -164,7 +164,7 @@ def test_auto_starts_models_when_its_settings_say() -> None:
 
 def promised(history: Sequence[Trial], goal: str = "Minimize") -> float | None:
     spec = sweep("Random", LINE, goal=goal)
-    return strategies.expected_improvement(spec, history=history, pending=(), trial=len(history))
+    return strategies.expected_improvement(spec, history=history, pending=())
 
 
 def measured(count: int, scale: float = 1.0) -> list[Trial]:
@@ -190,3 +190,21 @@ def test_nothing_is_promised_on_thin_evidence() -> None:
     """Below ten measured trials a model says nothing; failures are no measurements."""
     failures = [on_a_line(i, None, Outcome.FAILED) for i in range(9, 30)]
     assert promised([*measured(9), *failures]) is None
+
+
+def test_what_is_promised_outlasts_the_end_that_it_brings_about() -> None:
+    """Of three trials that the end cuts off, one is committed and then the operator dies: the next one must see it alike."""
+    spec, history = sweep("Random", LINE), measured(12)
+    opened = [on_a_line(i, None, Outcome.OPEN) for i in (12, 13, 14)]
+    cut = replace(opened[0], outcome=Outcome.STOPPED, reason=Reason.SWEEP_ENDED)
+    before = strategies.expected_improvement(spec, history=history, pending=opened)
+    assert before is not None
+    assert strategies.expected_improvement(spec, history=[*history, cut], pending=opened[1:]) == before
+
+
+def test_nothing_is_promised_by_what_was_tried() -> None:
+    """Of a small space, only the points that are left: once there are none, no number would be true."""
+    spec = sweep("Random", [{"name": "n", "type": "Integer", "min": 0, "max": 11}])
+    history = [ended(i, {"n": i}, (i - 4) ** 2 * 1.0) for i in range(12)]
+    assert strategies.expected_improvement(spec, history=history[:11], pending=()) is not None
+    assert strategies.expected_improvement(spec, history=history, pending=()) is None

@@ -11,23 +11,35 @@ from hypersweep.core.strategies import catalog
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Phase
 from tests.core.builders import make_spec
-from tests.engine.simulation import SimulatedCluster, SimulatedHost
+from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 
 
-async def _run(cluster: SimulatedCluster, *, looks: int, restart_at: int = -1) -> list[dict[str, Any]]:
-    """So many looks; each Job logs a bowl's value and ends. The statuses that were reported."""
+async def _run(
+    cluster: SimulatedCluster, *, looks: int, restart_at: int = -1, kill_at: tuple[int, int] = (-1, 0)
+) -> list[dict[str, Any]]:
+    """So many looks; after each, the oldest Job logs a bowl's value and ends. The statuses that were reported.
+
+    `kill_at`: (look, n); after the n-th request of that look the operator is killed, and another takes over.
+    """
     host, statuses = SimulatedHost(cluster), []
     for look in range(looks):
         if look == restart_at:
             host = SimulatedHost(cluster)
+        if look == kill_at[0]:
+            cluster.faults.set("kill after", kill_at[1])
         cluster.catch_up()
-        await host.look()
+        try:
+            await host.look()
+        except Killed:
+            host = SimulatedHost(cluster)
+            continue
         statuses.append(cluster.status)
         cluster.now += 2.0
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                lr = host.loop.book.open[key[0]].parameters["lr"]  # type: ignore[union-attr]
-                await cluster.store.log(job.run, metrics={"loss": (float(lr) - 0.03) ** 2})
+        for key in sorted(key for key, job in cluster.jobs.items() if not job.phase.ended)[:1]:
+            trial = host.loop.book.open.get(key[0])  # type: ignore[union-attr]
+            if trial is not None:
+                loss = (float(trial.parameters["lr"]) - 0.03) ** 2
+                await cluster.store.log(trial.run, metrics={"loss": loss})
                 cluster.end(key, Phase.SUCCEEDED)
         if is_true(cluster.status, "Finished"):
             break
@@ -46,6 +58,22 @@ def test_a_sweep_ends_when_little_is_expected(restart_at: int) -> None:
     finished = next(c for c in last["conditions"] if c["type"] == "Finished")
     assert (finished["status"], finished["reason"]) == ("True", "ImprovementUnlikely")
     assert 10 <= last["trials"]["succeeded"] < 60
+
+
+def test_an_end_that_cuts_trials_off_is_the_same_whenever_the_operator_is_killed_in_it() -> None:
+    """Four at a time: some of those that run are cut off, others not yet, and whoever takes over cuts off the rest."""
+    spec = make_spec(
+        trials={"max": 200, "parallel": 4}, strategy={"name": "Random"}, stopWhen={"expectedImprovementBelow": 1e-3}
+    )
+    alone = asyncio.run(_run(SimulatedCluster(spec), looks=100))
+    end = next(n for n, status in enumerate(alone) if status["trials"]["stopped"])
+    counts = set()
+    for n in range(1, 7):
+        cluster = SimulatedCluster(spec)
+        last = asyncio.run(_run(cluster, looks=100, kill_at=(end - 1, n)))[-1]
+        finished = next(c for c in last["conditions"] if c["type"] == "Finished")
+        counts.add((finished["reason"], last["trials"]["created"], last["trials"]["stopped"] > 0))
+    assert counts == {("ImprovementUnlikely", alone[-1]["trials"]["created"], True)}
 
 
 def test_the_status_tells_the_strategy_at_work() -> None:

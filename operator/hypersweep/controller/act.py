@@ -80,7 +80,7 @@ class Actor:
     async def _plan(self, index: int) -> None:
         spec, book = self.spec, self.book
         async with self.suggesting:
-            if await self._promises_too_little(index):
+            if await self._promises_too_little():
                 return  # the next look ends the sweep
             parameters = await asyncio.to_thread(
                 suggest, spec, history=list(book.history), pending=list(book.pending), trial=index
@@ -99,13 +99,13 @@ class Actor:
         finally:
             book.proposed.pop(index, None)
 
-    async def _promises_too_little(self, index: int) -> bool:
+    async def _promises_too_little(self) -> bool:
         """Whether a model says that no trial is worth it any more; asked only where the sweep ends by that."""
         wanted, book = self.spec.stop_when.expected_improvement_below, self.book
         if wanted is None:
             return False
         book.expected_improvement = await asyncio.to_thread(
-            expected_improvement, self.spec, history=list(book.history), pending=list(book.pending), trial=index
+            expected_improvement, self.spec, history=list(book.history), pending=list(book.pending)
         )
         return book.expected_improvement is not None and book.expected_improvement < wanted
 

@@ -11,7 +11,7 @@ from hypersweep.core.snapshot import Action, Ending, Fault, Health, OpenTrial, S
 from hypersweep.core.spec import EarlyStopping, SweepSpec
 from hypersweep.core.stoppers import Table, Verdict
 from hypersweep.core.tally import Tally
-from hypersweep.core.trial import Attempt, Measurement, Outcome, Trial
+from hypersweep.core.trial import Attempt, Measurement, Outcome, Reason, Trial
 
 
 class Stopping:
@@ -45,9 +45,7 @@ class Book:
         self.started = started
         self.loaded = False
         self.exhausted = False
-        self.expected_improvement: float | None = (
-            None  # of the next trial, as of the newest history that was asked about
-        )
+        self.expected_improvement: float | None = None  # by a further trial, after this history; None: not asked yet
         self.open: dict[int, Trial] = {}
         self.history: list[
             Trial
@@ -81,6 +79,8 @@ class Book:
         self.history.append(trial)
         self._ended[trial.index] = trial
         self.tally.add(trial)
+        if trial.reason != Reason.SWEEP_ENDED:  # which tells nothing, and must not take the end back
+            self.expected_improvement = None
 
     def reopen(self, trial: Trial) -> None:
         """A failed trial is open again. Counts anew: rare, and the only thing that takes an end back."""
@@ -90,6 +90,7 @@ class Book:
         self.open[trial.index] = trial
         self.tally = Tally.of(self.aim, [*self.history, *self.open.values()])
         self.exhausted = False
+        self.expected_improvement = None
 
     def drop(self, index: int) -> None:
         """An open trial's run is gone from the ledger: its index is free."""

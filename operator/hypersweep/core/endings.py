@@ -59,11 +59,11 @@ def no_improvement(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: AR
 
 
 def improvement_unlikely(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
-    """The next trial promises less than stopWhen.expectedImprovementBelow."""
+    """A further trial promises less than stopWhen.expectedImprovementBelow."""
     wanted, expected = snapshot.spec.stop_when.expected_improvement_below, snapshot.expected_improvement
     if wanted is None or expected is None or expected >= wanted:
         return None
-    message = f"the next trial is expected to improve the best by {expected:.3g}, less than {wanted:g}"
+    message = f"a further trial is expected to improve the best by {expected:.3g}, less than {wanted:g}"
     return _with_or_without_result(snapshot, "ImprovementUnlikely", message, stops=_stops(snapshot))
 
 

@@ -98,4 +98,11 @@ OBJECTIVES = (
         message="`noImprovement` is for one objective: of several there is no one best to improve",
         holds=lambda s: s.stop_when.no_improvement is None or len(s.objectives) == 1,
     ),
+    Rule(
+        field="stopWhen.expectedImprovementBelow",
+        cel="!has(self.stopWhen.expectedImprovementBelow) || self.objectives.size() == 1",
+        reason="FieldValueForbidden",
+        message="`expectedImprovementBelow` is for one objective: of several there is no one best to improve",
+        holds=lambda s: s.stop_when.expected_improvement_below is None or len(s.objectives) == 1,
+    ),
 )

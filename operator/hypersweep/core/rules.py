@@ -75,18 +75,6 @@ _SPEC = (
     *OBJECTIVES,
 )
 
-_MODELLED = Rule(
-    field="stopWhen.expectedImprovementBelow",
-    cel="!has(self.stopWhen.expectedImprovementBelow) || self.objectives.size() == 1",
-    message="`expectedImprovementBelow` is for sweeps of one objective; the objectives are",
-    found="self.objectives.map(o, o.metric)",
-    offenders=lambda s: (
-        [("stopWhen.expectedImprovementBelow", f"is for sweeps of one objective; found {len(s.objectives)}")]
-        if s.stop_when.expected_improvement_below is not None and len(s.objectives) > 1
-        else []
-    ),
-)
-
 # ---- others ------------------------------------------------------------------------------------------------------------
 
 
@@ -130,7 +118,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     When: WHEN,
     Objective: OBJECTIVE,
     Constraint: CONSTRAINT,
-    SweepSpec: (*_SPEC, _MODELLED),
+    SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     EarlyStopping: _EARLY_STOPPING,
     ResourceLimit: (

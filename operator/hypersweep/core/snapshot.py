@@ -64,7 +64,7 @@ class Snapshot:
     ] = ()  # attempts that are no open trial's newest, and whose they are
     busy: Mapping[int, "Action"] = field(default_factory=dict)  # trials that an action is under way for
     exhausted: bool = False  # the strategy has nothing more to propose
-    expected_improvement: float | None = None  # that the next trial promises, when it was last asked for
+    expected_improvement: float | None = None  # that a further trial promises; None: not asked since a trial ended
     loaded: bool = True  # the ledger's history has been read
     ended: Ending | None = None  # the end that this generation already reached: terminal is terminal
     health: Health = field(default_factory=Health)

@@ -14,7 +14,7 @@ from hypersweep.core.spec import SweepSpec
 from hypersweep.core.strategies import catalog, defaults, grid, initial, phases, random, settings
 from hypersweep.core.strategies.points import LOOKS
 from hypersweep.core.strategies.question import Question
-from hypersweep.core.trial import Assignment, Trial
+from hypersweep.core.trial import Assignment, Reason, Trial
 
 
 def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], trial: int) -> Assignment | None:
@@ -29,15 +29,17 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     return catalog.ask(spec.strategy.name, _question(spec, history=history, pending=pending, trial=trial))
 
 
-def expected_improvement(
-    spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], trial: int
-) -> float | None:
-    """How much trial number `trial` could be expected to improve the best, by a model; None: too little is known.
+def expected_improvement(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial]) -> float | None:
+    """How much a further trial could be expected to improve the best, by a model; None: too little is known.
 
-    The same for every strategy. Costs as much as an answer of GP.
+    The same for every strategy. Trials that the sweep's end cut off count as open, so that the end which this brings about
+    does not change it. Costs as much as an answer of GP.
     """
     model = import_module(f"{__name__}.gp")  # numpy and scipy are imported by those who use them
-    found: float | None = model.expected_improvement(_question(spec, history=history, pending=pending, trial=trial))
+    cut = [t for t in history if t.reason == Reason.SWEEP_ENDED]
+    known = [t for t in history if t.reason != Reason.SWEEP_ENDED]
+    question = _question(spec, history=known, pending=[*pending, *cut], trial=len(history))
+    found: float | None = model.expected_improvement(question)
     return found
 
 

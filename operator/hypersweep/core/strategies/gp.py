@@ -7,7 +7,8 @@ expected, so that those asked at one time lie apart.
 Conditional parameters are modelled like others (see cube.py). Jones et al., Efficient Global Optimization, 1998.
 """
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
+from collections.abc import Set as AbstractSet
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,30 +40,30 @@ def suggest(question: Question) -> Assignment | None:
     found = fitted(cube, question) if enough else None
     if found is None:
         return sobol.unseen(cube, seen=seen, seed=question.seed, trial=question.trial)
-    surrogate, _ = found
-    rng = np.random.default_rng(number("GP", question.seed, question.trial))
     pending = _points(cube, question.pending)
-    for point in ranked(surrogate, rng)[0]:
+    for point in _promising(found[0], key=("GP", question.seed, question.trial)):
         if len(pending) and np.abs(pending - point).max(1).min() < _APART:
             continue
         assignment = cube.assignment(point)
-        if cube.space.key(assignment) not in seen and cube.space.meets(assignment):
+        if _new(cube, assignment, seen):
             return assignment
     return random.unseen(question.space, seen=seen, seed=question.seed, trial=question.trial)
 
 
 def expected_improvement(question: Question) -> float | None:
-    """How much the most promising assignment is expected to improve the best, in the objective's units.
+    """How much the most promising unseen assignment is expected to improve the best, in the objective's units.
 
     None: fewer than EVIDENCE trials were measured. Open trials are believed, so that what they promise is not counted twice.
+    A function of the trials alone: `question.trial` does not matter.
     """
     cube = Cube(question.space)
     found = fitted(cube, question) if sum(map(measured, question.history)) >= EVIDENCE else None
     if found is None:
         return None
     surrogate, transform = found
-    rng = np.random.default_rng(number("GP", question.seed, question.trial))
-    point = next((p for p in ranked(surrogate, rng)[0] if cube.space.meets(cube.assignment(p))), None)
+    seen = tried(question.space, (*question.history, *question.pending))
+    points = _promising(surrogate, key=("expected improvement", question.seed))
+    point = next((p for p, a in ((p, cube.assignment(p)) for p in points) if _new(cube, a, seen)), None)
     if point is None:
         return None
     mean, deviation = (float(x[0]) for x in surrogate.predict(point[None, :]))
@@ -70,6 +71,16 @@ def expected_improvement(question: Question) -> float | None:
     places, weights = np.polynomial.hermite_e.hermegauss(_PLACES)
     gains = np.maximum(best - transform.invert(mean + deviation * places), 0.0)
     return float(gains @ weights / weights.sum())
+
+
+def _promising(surrogate: Surrogate, *, key: tuple[int | str, ...]) -> Array:
+    """Points, the most promising first; `key` says where is looked."""
+    return ranked(surrogate, np.random.default_rng(number(*key)))[0]
+
+
+def _new(cube: Cube, assignment: Assignment, seen: AbstractSet[Hashable]) -> bool:
+    """Whether it is one that may be proposed: no trial has had it, and it meets the constraints."""
+    return cube.space.key(assignment) not in seen and cube.space.meets(assignment)
 
 
 def fitted(cube: Cube, question: Question) -> tuple[Surrogate, Transform] | None:
