@@ -1,4 +1,4 @@
-"""hypersweep: run, plan, analyze, validate, crd, operator. Owns the arguments and the exit codes; the work is done elsewhere.
+"""hypersweep: run, plan, analyze, rerun, validate, crd, operator. Owns arguments and exit codes; the work is done elsewhere.
 
 Exit codes: 0 done, 1 the sweep failed or the manifest is refused, 2 wrong usage, 130 interrupted.
 """
@@ -56,6 +56,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     _add_analyze(commands)
+
+    _add_rerun(commands)
 
     validate = commands.add_parser("validate", help="say what is wrong with manifests, before any cluster does")
     validate.add_argument("paths", nargs="+", metavar="FILE", help="manifests; - reads standard input")
@@ -170,6 +172,33 @@ def _add_analyze(commands: Any) -> None:
     parser.set_defaults(call=_analyze)
 
 
+def _add_rerun(commands: Any) -> None:
+    parser = commands.add_parser(
+        "rerun",
+        help="repeat one trial exactly, and say whether it came out the same",
+        description="Repeat the trial of an MLflow run with its template, parameters and seed, here or in the cluster. "
+        "Exit code: 0 the same, 1 not the same, 2 it could not be repeated.",
+    )
+    parser.add_argument("run", metavar="RUN", help="id of the trial's run in MLflow")
+    parser.add_argument("--tracking-uri", default=DEFAULT_TRACKING, metavar="URI", help="MLflow (default: %(default)s)")
+    parser.add_argument(
+        "--tolerance", type=float, default=0.0, help="how far a value may be off (default: %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="another seed, to see what it changes")
+    parser.add_argument(
+        "--folder", type=Path, default=DEFAULT_FOLDER, help="for the log and checkpoints (default: %(default)s)"
+    )
+    parser.add_argument("--cluster", action="store_true", help="as a Job of the cluster that kubectl talks to")
+    parser.add_argument("--namespace", metavar="NAME", help="of the Job (default: the sweep's)")
+    parser.add_argument(
+        "--trial-tracking-uri", metavar="URI", help="MLflow as the Job reaches it (default: as --tracking-uri)"
+    )
+    parser.add_argument(
+        "--timeout", type=float, default=86400.0, metavar="SECONDS", help="for the Job (default: a day)"
+    )
+    parser.set_defaults(call=_rerun)
+
+
 def _run(given: argparse.Namespace) -> int:
     from hypersweep.core.admission import check
     from hypersweep.core.goyaml import dump
@@ -243,6 +272,12 @@ def _analyze(given: argparse.Namespace) -> int:
     from hypersweep.cli.analyze import main as analyze
 
     return analyze(given)
+
+
+def _rerun(given: argparse.Namespace) -> int:
+    from hypersweep.cli.rerun import main as rerun
+
+    return rerun(given)
 
 
 def _crd(given: argparse.Namespace) -> int:  # noqa: ARG001
