@@ -78,13 +78,6 @@ def test_an_edit_is_judged_by_what_may_change_when(edited: tuple[Kubectl, str], 
         assert fragment in said, said
 
 
-@pytest.mark.parametrize("case", [c for c in cases("refused-by-api") if "not built yet" in str(c.server)], ids=str)
-def test_a_field_not_built_yet_is_refused_whatever_the_client_asks_for(server: Kubectl, case: Case) -> None:
-    """A client that validates nothing has its unknown fields dropped; these are refused nevertheless."""
-    said = refusal(server, "create", case.document, "--dry-run=server", "--validate=ignore")
-    assert "not built yet" in said
-
-
 def test_the_largest_space_that_the_schema_admits_is_within_the_budget_of_cel(server: Kubectl, namespace: str) -> None:
     """Rules are counted again while they run: 100 parameters, the longest lists and all conditions can be created and edited."""
     here = server.within(namespace)

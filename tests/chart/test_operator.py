@@ -7,6 +7,7 @@ import pytest
 
 from hypersweep.controller import config as operator_config
 from tests.chart.rendering import NAME, NAMESPACE, SERVER, Refused, Rendered, render
+from tests.core.builders import make_spec
 
 pytestmark = pytest.mark.api
 
@@ -37,6 +38,27 @@ def test_the_operator_reads_the_rendered_configuration(tmp_path: Path) -> None:
     assert config.server("speech", "speech").ui_uri == "https://speech.example.com/ui"
     assert not config.server("default", "vision").credentials
     assert [server.name for server in config.tracking_servers if server.allows("vision")] == ["default"]
+
+
+def test_what_sweeps_may_learn_from_is_the_administrators(tmp_path: Path) -> None:
+    """By default the namespace's own experiments; patterns per server, also for the one that the chart brings."""
+
+    def allowed(config: operator_config.Config, server: str, experiment: str) -> bool:
+        spec = make_spec(warmStart=[{"experiment": experiment}])
+        return not config.server(server, "vision").unreadable(spec, "vision")
+
+    shared = {"name": "shared", "uri": "http://b", "readableExperiments": ["{namespace}/*", "papers-*"]}
+    none = {"name": "none", "uri": "http://c", "readableExperiments": []}
+    config = read_config(
+        render({"mlflow": {"enabled": True, "readableExperiments": ["*"]}, "trackingServers": [shared, none]}), tmp_path
+    )
+    assert allowed(config, "default", "anything")
+    rows = {"vision/a": True, "papers-2025": True, "speech/a": False, "papers": False, "xvision/a": False}
+    assert {name: allowed(config, "shared", name) for name in rows} == rows
+    assert not allowed(config, "none", "vision/a")
+    plain = read_config(render({}), tmp_path)
+    assert allowed(plain, "default", "vision/a")
+    assert not allowed(plain, "default", "vision.+/a")
 
 
 def test_credentials_are_mounted_where_the_configuration_says(tmp_path: Path) -> None:
@@ -144,6 +166,7 @@ def test_extra_objects_are_installed_with_templates_rendered() -> None:
         ({"trackingServers": [{"name": "default"}]}, "missing property 'uri'"),
         ({"trackingServers": [{**SERVER, "uri": "mlflow:5000"}]}, "/trackingServers/0/uri"),
         ({"trackingServers": [{**SERVER, "token": "secret"}]}, "additional properties 'token' not allowed"),
+        ({"trackingServers": [{**SERVER, "readableExperiments": "*"}]}, "/trackingServers/0/readableExperiments"),
         ({"namespaces": ["*", "vision"]}, "/namespaces"),
         ({"namespaces": ["Vision"]}, "/namespaces/0"),
         ({"namespaces": "vision"}, "/namespaces"),

@@ -1,4 +1,4 @@
-"""What docs/space.md shows is what this version takes."""
+"""What the documents show is what this version takes."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,12 @@ from hypersweep.core.goyaml import documents
 from hypersweep.core.manifest import parse
 from tests.corpus.cases import manifest
 
-EXAMPLES = re.findall(r"```yaml\n(.*?)```", (Path(__file__).parents[2] / "docs/space.md").read_text(), re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+EXAMPLES = [
+    example
+    for page in ("space.md", "known.md")
+    for example in re.findall(r"```yaml\n(.*?)```", (DOCS / page).read_text(), re.DOTALL)
+]
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

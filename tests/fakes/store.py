@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import re
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,6 +17,7 @@ from hypersweep.tracking.base import RUNNING, Metric, Run, check_texts, matches
 Fail = Callable[[int, str, str], None]
 
 T = TypeVar("T")
+_TERM = re.compile(r"tags\.(\w+) = '([^']*)'")
 
 
 class FakeStore:
@@ -58,6 +60,9 @@ class FakeStore:
             return sorted(runs, key=lambda run: (run.started, run.id))[:limit]
 
         return await self._request("search", found)
+
+    async def find(self, *, experiment: str, where: str, limit: int) -> list[Run] | None:
+        return await self._request("find", lambda: self._find(experiment, where, limit))
 
     async def log(
         self,
@@ -109,6 +114,18 @@ class FakeStore:
         if found in self.deleted_experiments:
             raise TrackingRefused(f'the experiment "{name}" is deleted')
         return found
+
+    def _find(self, name: str, where: str, limit: int) -> list[Run] | None:
+        """Of MLflow's language it knows `tags.a = 'b' and …`."""
+        experiment = self.experiments.get(name)
+        if experiment is None or experiment in self.deleted_experiments:
+            return None
+        terms = [_TERM.fullmatch(term) for term in where.split(" and ")] if where else []
+        if None in terms:
+            raise TrackingRefused(f"invalid filter: {where}")
+        tags = {term[1]: term[2] for term in terms if term is not None}
+        runs = [r for r in self.runs.values() if r.experiment == experiment and not r.deleted and matches(r, tags)]
+        return sorted(runs, key=lambda run: (-run.started, run.id))[:limit]
 
     def _create(self, run: Run) -> Run:
         if run.experiment not in self.experiments.values():

@@ -49,6 +49,7 @@ SAME = [
     ("parameters in another order", "parameters", DOCUMENT["parameters"][::-1]),
     ("an empty list of constraints", "parameterConstraints", []),
     ("no outcome constraints spelled out", "constraints", []),
+    ("no warm start spelled out", "warmStart", []),
     ("another budget", "trials.max", 99),
     ("another image", "job.template", {"spec": {}}),
     ("another experiment", "tracking.experiment", "other"),
@@ -80,6 +81,7 @@ OTHER = [
     ("a default", "parameters.1.default", 2),
     ("a condition on a number", "parameters.3.when", [{"parameter": "layers", "min": 2}]),
     ("a constraint", "parameterConstraints", [{"expression": "layers < 8"}]),
+    ("a warm start", "warmStart", [{"experiment": "digits-2025"}]),
     ("another initial trial", "initialTrials.0.parameters.lr", 0.25),
 ]
 

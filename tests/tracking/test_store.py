@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused
+from hypersweep.tracking import client, rest
 from hypersweep.tracking.base import FINISHED, PARAM_LIMIT, RUNNING, TAG_LIMIT, Store
 from tests.tracking.stores import delete_experiment, delete_run, read_artifact
 
@@ -124,6 +125,42 @@ async def test_search_gives_the_oldest_first_and_no_more_than_asked(store: Store
     runs = {start: await make_run(store, experiment, started=T0 + start, a="b") for start in (3, 1, 2)}
     assert [run.id for run in await store.search(experiment=experiment, tags={"a": "b"})] == [runs[1], runs[2], runs[3]]
     assert [run.id for run in await store.search(experiment=experiment, tags={"a": "b"}, limit=2)] == [runs[1], runs[2]]
+
+
+async def test_find_gives_the_newest_runs_that_a_persons_filter_lets_through(store: Store) -> None:
+    """By the experiment's name, whatever the filter says: no further than asked, deleted runs left out."""
+    wanted, other = name(), name()
+    experiment = await store.experiment(wanted)
+    runs = [await make_run(store, experiment, started=T0 + i, team="ab"[i % 2]) for i in range(6)]
+    await make_run(store, await store.experiment(other), team="a")
+    await delete_run(store, runs[4])
+    found = await store.find(experiment=wanted, where="tags.team = 'a'", limit=10) or []
+    assert [run.id for run in found] == [runs[2], runs[0]]
+    found = await store.find(experiment=wanted, where="", limit=3) or []
+    assert [run.id for run in found] == [runs[5], runs[3], runs[2]]
+
+
+async def test_find_makes_no_experiment_and_takes_no_nonsense(store: Store) -> None:
+    """Absent and deleted experiments are None; a filter that MLflow does not understand is refused with its words."""
+    absent, deleted, there = name(), name(), name()
+    await delete_experiment(store, await store.experiment(deleted))
+    await store.experiment(there)
+    for experiment in (absent, absent, deleted):
+        assert await store.find(experiment=experiment, where="", limit=1) is None
+    with pytest.raises(TrackingRefused, match=r"(?i)invalid"):
+        await store.find(experiment=there, where="loss <", limit=1)
+
+
+@pytest.mark.parametrize("limit", [3, 4, 5, 99])
+async def test_find_reads_page_by_page(store: Store, monkeypatch: pytest.MonkeyPatch, limit: int) -> None:
+    """A long history is no longer than one page, nor twice as long."""
+    for adapter in (rest, client):
+        monkeypatch.setattr(adapter, "RUNS_A_PAGE", 2)
+    wanted = name()
+    experiment = await store.experiment(wanted)
+    runs = [await make_run(store, experiment, started=T0 - i) for i in range(5)]
+    found = await store.find(experiment=wanted, where="", limit=limit) or []
+    assert [run.id for run in found] == runs[:limit]
 
 
 async def test_search_keeps_to_its_experiment(store: Store) -> None:

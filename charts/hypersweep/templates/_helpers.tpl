@@ -74,6 +74,7 @@ app.kubernetes.io/component: {{ index . 1 }}
   {{- $uri := printf "http://%s.%s.svc:%v" (include "hypersweep.mlflowName" .) .Release.Namespace .Values.mlflow.service.port -}}
   {{- $own := dict "name" "default" "uri" $uri "namespaces" (list "*") -}}
   {{- with .Values.mlflow.uiUrl }}{{ $_ := set $own "uiUrl" . }}{{ end -}}
+  {{- with .Values.mlflow.readableExperiments }}{{ $_ := set $own "readableExperiments" . }}{{ end -}}
   {{- $servers = append $servers $own -}}
 {{- end -}}
 {{- range .Values.trackingServers -}}

@@ -83,7 +83,7 @@ class Actor:
             if await self._promises_too_little():
                 return  # the next look ends the sweep
             parameters = await asyncio.to_thread(
-                suggest, spec, history=list(book.history), pending=list(book.pending), trial=index
+                suggest, spec, history=book.told, pending=list(book.pending), trial=index
             )
             if parameters is None:
                 book.exhausted = True

@@ -12,6 +12,7 @@ from hypersweep.core.spec import EarlyStopping, SweepSpec
 from hypersweep.core.stoppers import Table, Verdict
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Attempt, Measurement, Outcome, Reason, Trial
+from hypersweep.core.warm_start import Lessons
 
 
 class Stopping:
@@ -50,6 +51,7 @@ class Book:
         self.history: list[
             Trial
         ] = []  # ended trials, in the order of their ends; only ever appended to, but for a retry
+        self.lessons = Lessons(found=0)  # what a warm start has brought; never counted
         self.tally = Tally(aim)
         self.measured: dict[int, Measurement] = {}
         self.faults: dict[int, Fault] = {}
@@ -57,7 +59,7 @@ class Book:
         self.proposed: dict[int, Trial] = {}  # assignments on their way into the ledger
         self._ended: dict[int, Trial] = {}
 
-    def load(self, trials: Iterable[Trial], *, started: float) -> None:
+    def load(self, trials: Iterable[Trial], *, started: float, lessons: Lessons | None = None) -> None:
         """Take in the ledger's history, in place of whatever was here."""
         known = sorted(trials, key=lambda t: (t.ended or 0.0, t.index))
         self.__init__(self.aim, started=started)  # type: ignore[misc]
@@ -65,6 +67,7 @@ class Book:
         self.history = [t for t in known if t.outcome is not Outcome.OPEN]
         self._ended = {t.index: t for t in self.history}
         self.tally = Tally.of(self.aim, known)
+        self.lessons = lessons or self.lessons
         self.loaded = True
 
     def put(self, trial: Trial) -> None:
@@ -104,6 +107,11 @@ class Book:
     def pending(self) -> Sequence[Trial]:
         """Assignments that the strategy must know as under way."""
         return [*self.open.values(), *self.proposed.values()]
+
+    @property
+    def told(self) -> Sequence[Trial]:
+        """Ended assignments that the strategy learns from: a warm start's, then the sweep's own."""
+        return [*self.lessons.trials, *self.history]
 
     def _forget(self, index: int) -> None:
         for kept in (self.open, self.measured, self.faults, self.proposed):

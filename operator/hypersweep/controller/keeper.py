@@ -15,10 +15,11 @@ from hypersweep.controller.backoff import Backoff
 from hypersweep.controller.book import Book
 from hypersweep.controller.host import Host
 from hypersweep.core.aim import Aim
-from hypersweep.core.errors import TrackingError, TrackingNotFound
+from hypersweep.core.errors import SpecError, TrackingError, TrackingNotFound
 from hypersweep.core.snapshot import Action, Ending, Fault, Judge
 from hypersweep.core.spec import SweepSpec, seconds
 from hypersweep.core.trial import Outcome, Trial
+from hypersweep.tracking import warm_start
 from hypersweep.tracking.ledger import Ledger, Parent, owned_elsewhere
 
 log = logging.getLogger(__name__)
@@ -38,6 +39,7 @@ class Keeper:
         self.book: Book | None = None  # None: the ledger was not read yet
         self.tracking: Fault | None = None  # MLflow is in trouble
         self.elsewhere: Fault | None = None  # the sweep is another's
+        self.refused: Fault | None = None  # MLflow does not have what the spec asks for
         self.resumed = 0  # trials that had ended before this object came
         self._host, self._busy, self._clock = host, busy, clock
         self._backoff = Backoff()
@@ -70,6 +72,9 @@ class Keeper:
             self.failed(error)
         except TrackingError as error:
             self.failed(error)
+        except SpecError as error:
+            self.tracking, self.refused = None, Fault(reason="WarmStartRefused", message=str(error), since=now)
+            self._backoff.tried("keep", now)
         else:
             self.tracking = None
             if self.elsewhere is None:
@@ -140,9 +145,11 @@ class Keeper:
         if not await self._beat(now):
             return
         trials = await self.ledger.history(self._named_by_jobs())
+        lessons = await warm_start.recall(self.ledger, spec, now=now)
         book = Book(Aim.of(spec))
-        book.load(trials, started=parent.started)
-        self.book, self.parent, self.elsewhere, self._refreshed = book, parent, None, now
+        book.load(trials, started=parent.started, lessons=lessons)
+        self.book, self.parent, self._refreshed = book, parent, now
+        self.elsewhere = self.refused = None
         self.resumed = self._count_resumed(trials)
         log.info("the ledger is open", extra={"trials": len(trials), "experiment": parent.experiment})
 

@@ -88,8 +88,9 @@ class SweepLoop:
             await self.keeper.let_go()
 
     def _is_over(self) -> bool:
-        finished = self.decision is not None and self.decision.finished
-        return finished and not self._tasks and self.reporter.settled
+        """Ended and reported; or hopeless: MLflow lacks what the spec asks for. (A cluster waits until it is there.)"""
+        finished = self.decision is not None and self.decision.finished and self.reporter.settled
+        return (finished or self.keeper.refused is not None) and not self._tasks
 
     async def look(self) -> float:
         """One turn. Seconds until the next is due at the latest."""
@@ -106,7 +107,8 @@ class SweepLoop:
     async def _turn(self, source: Source, spec: SweepSpec, now: float) -> float:
         waits = [await self._keep(spec, now)] if self._ended is None else []
         book = self.keeper.book or Book(Aim.of(spec))
-        health = Health(refused=self._refused, tracking=self.keeper.tracking, elsewhere=self.keeper.elsewhere)
+        refused = self._refused or self.keeper.refused
+        health = Health(refused=refused, tracking=self.keeper.tracking, elsewhere=self.keeper.elsewhere)
         seen = snapshot(book, spec, self.host.world.attempts(), busy=self._busy, ended=self._ended, health=health)
         decision = decide(seen, now)
         if decision.finished and decision.ending is not None and not await self.keeper.close(decision.ending):
@@ -257,15 +259,17 @@ class SweepLoop:
             reason=reason,
             resumed=self.keeper.resumed,
             report=self.reporter.status,
+            lessons=self.book.lessons if self.book is not None else None,
         )
 
     def _at_work(self) -> tuple[str, str]:
         """The strategy and why, told anew when a trial has ended: a look costs nothing."""
         spec, ended = self.spec, len(self.book.history) if self.book is not None else 0
+        before = len(self.book.lessons.trials) if self.book is not None else 0
         if spec is None:
             return "", ""
         if self._effective is None or self._effective[0] is not spec or self._effective[1] != ended:
-            self._effective = spec, ended, effective(spec, ended=ended)
+            self._effective = spec, ended, effective(spec, ended=ended, before=before)
         return self._effective[2]
 
     def _report(self, source: Source, status: statuses.Status, now: float) -> float:

@@ -101,7 +101,8 @@ class ClusterHost:
         problems = check(self.body["metadata"], spec)
         if problems:
             raise SpecError(problems)
-        self._server(spec)
+        if problems := self._server(spec).unreadable(spec, self.namespace):
+            raise SpecError(problems)
         return spec
 
     def _server(self, spec: SweepSpec) -> TrackingServer:

@@ -29,6 +29,7 @@ _FROZEN = (
     "parameterConstraints",
     "strategy",
     "initialTrials",
+    "warmStart",
     "tracking",
 )
 _FROZEN_IF_THERE = ("readAt",)  # no default: the rule of a field is not asked when it comes or goes

@@ -168,7 +168,7 @@ def _proposed(spec: SweepSpec, count: int) -> Iterator[Assignment]:
 
 def hints(spec: SweepSpec) -> list[Problem]:
     """What is worth a thought before money is spent; `validate` keeps silent about it."""
-    return [problem for rule in (_small_budget, _rates) for problem in rule(spec)]
+    return [problem for rule in (_small_budget, _rates, _unknown_yet) for problem in rule(spec)]
 
 
 def _small_budget(spec: SweepSpec) -> Iterator[Problem]:
@@ -195,6 +195,14 @@ def _rates(spec: SweepSpec) -> Iterator[Problem]:
                 f"{p.name} ranges over a factor of {p.max / p.min:,.0f}; a learning-rate range test takes seconds and shows "
                 "which part of it learns (docs/lr-range.md)",
             )
+
+
+def _unknown_yet(spec: SweepSpec) -> Iterator[Problem]:
+    if spec.warm_start:
+        yield Problem(
+            "spec.warmStart",
+            "what is found there is known when the sweep begins; strategy and trials above are as if it were nothing",
+        )
 
 
 # ---- cost --------------------------------------------------------------------------------------------------------------

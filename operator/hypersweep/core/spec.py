@@ -218,6 +218,22 @@ class InitialTrial(Model):
     )
 
 
+class WarmStart(Model):
+    """Runs that others have made, to learn from."""
+
+    experiment: Text = Field(
+        description="An MLflow experiment on the sweep's tracking server, of those that the administrator lets sweeps read."
+    )
+    filter: Annotated[str, Field(max_length=1000)] = Field(
+        "",
+        description="Which of its runs, in MLflow's own search language, such as `tags.team = 'vision' and metrics.loss < 2`. "
+        "Without: all of them.",
+    )
+    limit: Annotated[int, Field(ge=1, le=5000)] = Field(
+        1000, description="At most so many, the newest; all sources together are cut at 5,000."
+    )
+
+
 class Tracking(Model):
     """Where results are kept."""
 
@@ -404,10 +420,6 @@ class Cleanup(Model):
 class SweepSpec(Model):
     """What to search, how a trial runs, and how long to go on."""
 
-    reserved = {
-        "warmStart": "array",
-    }
-
     objectives: list[Objective] = Field(
         min_length=1,
         max_length=3,
@@ -438,6 +450,11 @@ class SweepSpec(Model):
     strategy: Strategy = Field(Strategy(), description="What proposes the assignments. Frozen once created.")
     initial_trials: Annotated[list[InitialTrial], Field(max_length=100)] = Field(
         [], description="Assignments to try before the strategy proposes any, in this order. Frozen once created."
+    )
+    warm_start: Annotated[list[WarmStart], Field(max_length=8)] = Field(
+        [],
+        description="Runs of other sweeps or scripts that the strategy learns from: read once, before the first trial. "
+        "Frozen once created.",
     )
     tracking: Tracking = Field(Tracking(), description="Where results are kept. Frozen once created.")
     trainer: Trainer | None = Field(

@@ -15,6 +15,7 @@ from hypersweep.core.snapshot import Decision, Ending, Fault, Health, Snapshot
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.tally import FAILURE_GROUPS, Tally
 from hypersweep.core.trial import Outcome, Phase, Reason, Trial
+from hypersweep.core.warm_start import Lessons, summary
 
 Status = dict[str, Any]
 
@@ -47,6 +48,7 @@ class Context:
     reason: str = ""
     resumed: int = 0  # trials that the ledger already held when this object came
     report: Mapping[str, str] = field(default_factory=dict)  # of the end; empty: none is owed
+    lessons: Lessons | None = None  # what a warm start has brought
 
 
 def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) -> Status:
@@ -74,6 +76,8 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
     }
     if snapshot.spec.early_stopping is not None:
         status["earlyStopping"] = {"rule": snapshot.spec.early_stopping.type, "noCurve": tally.flat}
+    if snapshot.spec.warm_start and context.lessons is not None:
+        status["warmStart"] = summary(context.lessons) | {"told": _clip(context.lessons.told)}
     if best is not None:
         status["best"] = _entry(best, snapshot.spec, context)
     for shown, trials in (("top", tally.leaders.top), ("paretoFront", tally.leaders.front)):
@@ -96,7 +100,8 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
 def _unread(context: Context, snapshot: Snapshot, decision: Decision, now: float) -> Status:
     """The status of a sweep of which nothing is known but what was said before (MLflow is away, or it is another's)."""
     kept = {k: v for k, v in context.previous.items() if k != "eta"}
-    fault = snapshot.health.elsewhere or snapshot.health.tracking
+    health = snapshot.health
+    fault = health.refused or health.elsewhere or health.tracking
     said = {"phase": _phase(snapshot, decision), "summary": _clip(fault.message if fault else "reading the ledger")}
     found = conditions(context, snapshot, decision, now)
     return {**kept, **said, "observedGeneration": context.generation, "conditions": found}
@@ -336,13 +341,14 @@ _TOLD = {  # condition -> (reason when it becomes true, when it becomes false); 
     "TrackingAvailable": ("TrackingAvailable", ""),
     "Finished": ("", "Continued"),
 }
+WARM_STARTED = "WarmStarted"
 _BAD_WHEN_TRUE = {"Stalled"}
 _BAD_WHEN_FALSE = {"Accepted", "TrackingAvailable"}
 
 
 def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[Event]:
     """The transitions between two statuses, as Events: derived, so a restart neither repeats nor forgets one."""
-    return [*_condition_events(before, after), *_trial_events(before, after)]
+    return [*_condition_events(before, after), *_warm_start_events(before, after), *_trial_events(before, after)]
 
 
 def _condition_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
@@ -356,6 +362,12 @@ def _condition_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> It
         bad = bad or (kind == "Finished" and status == "True" and is_true(after, "Failed"))
         reason = _TOLD[kind][0 if status == "True" else 1] or condition["reason"]
         yield Event(reason=reason, message=condition["message"], type="Warning" if bad else "Normal")
+
+
+def _warm_start_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
+    if "warmStart" in after and "warmStart" not in before:
+        said = after["warmStart"]
+        yield Event(reason=WARM_STARTED, message=said["told"], type="Normal" if said["taken"] else "Warning")
 
 
 def _trial_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:

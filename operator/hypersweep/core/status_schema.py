@@ -91,6 +91,23 @@ class Stopping(Part):
     )
 
 
+class LeftOut(Part):
+    """Runs that taught nothing, for one reason."""
+
+    reason: str = Field("", description="NotFinished, NotMeasured, Missing, WrongType or OutsideSpace.")
+    count: int = Field(0, description="How many.")
+    example: str = Field("", description="The newest of them, and what was wrong with it.")
+
+
+class WarmStarted(Part):
+    """What other runs have taught."""
+
+    found: int = Field(0, description="Runs that were found.")
+    taken: int = Field(0, description="Runs that the strategy learns from.")
+    left_out: list[LeftOut] = Field([], description="The others, by reason.")
+    told: str = Field("", description="The same in a line.")
+
+
 class Ledger(Part):
     """Where the results are."""
 
@@ -136,6 +153,10 @@ class SweepStatus(Part):
     failures: list[Failure] = Field([], description="Failed trials, grouped by likeness, at most 5 groups.")
     strategy: Effective = Field(Effective(), description="The strategy at work.")
     early_stopping: Stopping = Field(Stopping(), description="Early stopping, where the spec asks for it.")
+    warm_start: WarmStarted = Field(
+        WarmStarted(),
+        description="What other runs have taught, where the spec asks for it: read once, before the first trial.",
+    )
     tracking: Ledger = Field(Ledger(), description="Where the results are.")
     report: Report = Field(Report(), description="The report on a sweep that has ended.")
     start_time: str = Field("", description="When the sweep began.", json_schema_extra={"format": "date-time"})

@@ -14,6 +14,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hypersweep.core.status import WARM_STARTED
 from hypersweep.core.trial import Outcome, Phase, Trial
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ class Display:
         """A transition; failures of trials are told with their log as they happen."""
         if event.type == "Warning" and event.reason != "TrialFailed":
             self.console.print(Text(f"{event.reason}: {event.message}", style="yellow"))
+        elif event.reason == WARM_STARTED:
+            self.note(f"warm start: {event.message}")
 
     @contextmanager
     def live(self, loop: "SweepLoop", host: Host) -> Iterator[None]:

@@ -17,6 +17,13 @@ TAG_LIMIT = 8000  # characters of a tag's value
 PARAM_LIMIT = 6000  # characters of a param's value
 
 
+class DeletedExperiment(TrackingRefused):
+    """The experiment of that name is in MLflow's trash, which keeps its name taken."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f'the experiment "{name}" is deleted in MLflow: restore it, or name another')
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """A point of a metric's curve. `value` may be NaN or ±inf (MLflow's ±1.797e308 is read as ±inf)."""
@@ -71,6 +78,13 @@ class Store(Protocol):
 
     async def search(self, *, experiment: str, tags: Mapping[str, str], limit: int | None = None) -> list[Run]:
         """Active runs whose tags equal all of these, oldest first, paged inside (1,000 a page)."""
+        ...
+
+    async def find(self, *, experiment: str, where: str, limit: int) -> list[Run] | None:
+        """Active runs of the experiment of that *name*, newest first, that a person's filter (MLflow's language) lets through.
+
+        None: there is no such experiment, or it is deleted; none is made. TrackingRefused: the filter says nothing.
+        """
         ...
 
     async def log(

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from hypersweep.core.errors import TrackingError, TrackingNotFound, TrackingRefused, TrackingUnavailable
 from hypersweep.tracking import answers, wire
-from hypersweep.tracking.base import Metric, Run, check_texts, filter_string, matches
+from hypersweep.tracking.base import DeletedExperiment, Metric, Run, check_texts, filter_string, matches
 from hypersweep.tracking.worker import Worker
 
 if TYPE_CHECKING:
@@ -100,6 +100,20 @@ class ClientStore:
             if not page.token:
                 break
         return sorted(found, key=lambda run: (run.started, run.id))[:limit]
+
+    async def find(self, *, experiment: str, where: str, limit: int) -> list[Run] | None:
+        wanted = await self._call(_active, experiment)
+        if wanted is None:
+            return None
+        found: list[Run] = []
+        page: Any = None
+        while len(found) < limit:
+            size = min(limit - len(found), RUNS_A_PAGE)
+            page = await self._call(_newest, wanted, where, size, page.token if page else None)
+            found += map(_run, page)
+            if not page.token:
+                break
+        return found
 
     async def log(
         self,
@@ -224,7 +238,7 @@ def _experiment(client: "MlflowClient", name: str) -> str:
             if found is None:
                 raise
     if found.lifecycle_stage == "deleted":
-        raise TrackingRefused(f'the experiment "{name}" is deleted in MLflow: restore it, or name another')
+        raise DeletedExperiment(name)
     return str(found.experiment_id)
 
 
@@ -241,6 +255,17 @@ def _search(client: "MlflowClient", experiment: str, tags: Mapping[str, str], si
     return client.search_runs(
         [experiment], filter_string(tags), max_results=size, order_by=["attributes.start_time ASC"], page_token=token
     )
+
+
+def _active(client: "MlflowClient", experiment: str) -> str | None:
+    """Id of the experiment of that name, unless it is deleted."""
+    found = client.get_experiment_by_name(experiment)
+    return None if found is None or found.lifecycle_stage == "deleted" else str(found.experiment_id)
+
+
+def _newest(client: "MlflowClient", experiment: str, where: str, size: int, token: str | None) -> Any:
+    order = ["attributes.start_time DESC", "attributes.run_id ASC"]
+    return client.search_runs([experiment], where, max_results=size, order_by=order, page_token=token)
 
 
 def _log(

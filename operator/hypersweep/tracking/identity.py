@@ -13,7 +13,16 @@ from typing import Any
 from hypersweep.core.spec import SweepSpec
 
 HEARTBEAT_LASTS = 180.0  # seconds after which an owner that shows no heartbeat is taken for gone
-FROZEN = {"objectives", "read_at", "constraints", "parameters", "parameter_constraints", "strategy", "initial_trials"}
+FROZEN = {
+    "objectives",
+    "read_at",
+    "constraints",
+    "parameters",
+    "parameter_constraints",
+    "strategy",
+    "initial_trials",
+    "warm_start",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,7 +17,7 @@ from hypersweep.core.environment import MADE_BY, text
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
 from hypersweep.core.lineage import spec_tags, templates
 from hypersweep.core.names import template_hash
-from hypersweep.core.reading import Reading, read
+from hypersweep.core.reading import Reading
 from hypersweep.core.resources import Hours, Spent
 from hypersweep.core.snapshot import Ending
 from hypersweep.core.spec import SweepSpec
@@ -26,6 +26,7 @@ from hypersweep.core.trial import Assignment, Measurement, Outcome, Result, Tria
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FAILED, FINISHED, KILLED, PARAM_LIMIT, RUNNING, Run, Store
 from hypersweep.tracking.identity import Identity, Owner, Parent, owned_elsewhere, search_hash
+from hypersweep.tracking.measuring import measured
 from hypersweep.tracking.records import Skipped
 
 __all__ = ["Identity", "Ledger", "Owner", "Parent", "Skipped", "owned_elsewhere", "search_hash"]
@@ -72,7 +73,7 @@ class Ledger:
         if not found:
             raise TrackingUnavailable("MLflow does not show the sweep's run that it just made")
         for other in found[1:]:
-            await self._supersede(other.id, by=found[0].id)
+            await self.supersede(other.id, by=found[0].id)
         self._parent = records.parent_of(found[0])
         self._described = set(templates(found[0].tags))
         return self._parent
@@ -177,7 +178,7 @@ class Ledger:
             if ended is None or (ended.run == run.id and trial.attempt > ended.attempt):  # a lost `reopen`
                 still_open.append((trial, run))
             elif ended.run != run.id:  # a lost `plan` that took effect late
-                await self._supersede(run.id, by=ended.run)
+                await self.supersede(run.id, by=ended.run)
             # else it was committed while MLflow searched
         return await self._settle(still_open, prefer)
 
@@ -195,7 +196,7 @@ class Ledger:
         if missing is not None:
             elsewhere = await self._elsewhere(run, missing)
             return Measurement(value=None, missing=missing, logged=logged, elsewhere=elsewhere, metrics=metrics)
-        found = await self._found(run, reading)
+        found = await measured(self.store, run, reading)
         values = tuple(found[o.metric] for o in reading.objectives) if found else ()
         return Measurement(
             value=values[0] if values else None,
@@ -318,16 +319,6 @@ class Ledger:
             raise TrackingNotFound(f"run {run} was deleted")
         return found
 
-    async def _found(self, run: Run, reading: Reading) -> Mapping[str, float] | None:
-        """The value of each metric, all of which the run has; curves are fetched only where the newest points don't tell."""
-        newest = {name: run.metrics[name] for name in reading.metrics}
-        if reading.is_last and len({point.step for point in newest.values()}) == 1:
-            return {name: point.value for name, point in newest.items()}
-        curves = {
-            name: [(point.step, point.value) for point in await self.store.curve(run.id, name)] for name in newest
-        }
-        return read(curves, reading) if all(curves.values()) else None  # None is asked again, for a while
-
     async def _elsewhere(self, run: Run, metric: str) -> tuple[str, ...]:
         """Names of other runs of the experiment that the trial of `run` made itself, and which of them hold the metric."""
         made = await self.store.search(experiment=run.experiment, tags={MADE_BY: run.id})
@@ -370,7 +361,7 @@ class Ledger:
             trial, run = records.chosen(pairs, preferred=prefer.get(index), known=known.run if known else None)
             for _, other in pairs:
                 if other.id != run.id:
-                    await self._supersede(other.id, by=run.id)
+                    await self.supersede(other.id, by=run.id)
             settled.append((self._remember(trial), run))
         return settled
 
@@ -379,7 +370,7 @@ class Ledger:
         known = self._known.get(index)
         return None if known is None or known.outcome is Outcome.OPEN else known
 
-    async def _supersede(self, run: str, *, by: str) -> None:
+    async def supersede(self, run: str, *, by: str) -> None:
         """Close a duplicate so that no search of ours finds it again; the tag comes last, and repairs a crash before it."""
         log.warning("a duplicate run is closed", extra={"run": run, "by": by})
         tags = {records.ID: records.SUPERSEDED, records.OUTCOME: records.SUPERSEDED, records.SUPERSEDED_BY: by}

@@ -29,7 +29,7 @@ RESOURCES = "hypersweep.resourceHours"
 RUN_NAME = "mlflow.runName"
 PARENT_RUN = "mlflow.parentRunId"  # MLflow's own: its pages show trials below their sweep
 
-KIND_SWEEP, KIND_TRIAL, SUPERSEDED = "Sweep", "Trial", "Superseded"
+KIND_SWEEP, KIND_TRIAL, KIND_WARM_START, SUPERSEDED = "Sweep", "Trial", "WarmStart", "Superseded"
 MESSAGE_LIMIT, NAME_LIMIT = 4000, 200  # characters
 
 _SPELLED = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}  # numbers that JSON has no word for
@@ -71,7 +71,7 @@ def rung_tags(trial: Trial) -> dict[str, str]:
     """What early stopping saw of a trial's curve; none where it looked at nothing."""
     rungs, since = trial.rungs, trial.curve_since
     curve = {CURVE: repr(since)} if since is not None else {}
-    said = {str(budget): [_number_out(mark.value), mark.time] for budget, mark in sorted(rungs.items())}
+    said = {str(budget): [number_out(mark.value), mark.time] for budget, mark in sorted(rungs.items())}
     return curve | ({RUNGS: json.dumps(said, allow_nan=False, separators=(",", ":"))} if said else {})
 
 
@@ -93,11 +93,11 @@ def reopened_tags(*, attempt: int, retry: str) -> dict[str, str]:
 
 def committed_tags(result: Result) -> dict[str, str]:
     """The end of a trial: written in one request, after everything else."""
-    said: dict[str, Any] = {"value": _number_out(result.value), "ended": result.ended}
+    said: dict[str, Any] = {"value": number_out(result.value), "ended": result.ended}
     if len(result.values) > 1:
-        said["values"] = [_number_out(value) for value in result.values]
+        said["values"] = [number_out(value) for value in result.values]
     if result.violation:
-        said["violation"] = _number_out(result.violation)
+        said["violation"] = number_out(result.violation)
     return {
         RESULT: json.dumps(said, allow_nan=False),
         REASON: result.reason,
@@ -207,25 +207,25 @@ def _result(text: str) -> dict[str, Any]:
     said: dict[str, Any] = json.loads(text)
     ended = said.get("ended")
     return {
-        "value": _number_in(said.get("value")),
-        "values": tuple(_number_in(value) for value in said.get("values", ())),
-        "violation": _number_in(said.get("violation")) or 0.0,
+        "value": number_in(said.get("value")),
+        "values": tuple(number_in(value) for value in said.get("values", ())),
+        "violation": number_in(said.get("violation")) or 0.0,
         "ended": None if ended is None else float(ended),
     }
 
 
 def _rungs(text: str) -> Marks:
     said: dict[str, list[Any]] = json.loads(text)
-    return {int(budget): Mark(_number_in(value) or 0.0, float(time)) for budget, (value, time) in said.items()}
+    return {int(budget): Mark(number_in(value) or 0.0, float(time)) for budget, (value, time) in said.items()}
 
 
-def _number_out(value: float | None) -> float | str | None:
+def number_out(value: float | None) -> float | str | None:
     if value is None or math.isfinite(value):
         return value
     return "NaN" if math.isnan(value) else ("Infinity" if value > 0 else "-Infinity")
 
 
-def _number_in(value: Any) -> float | None:
+def number_in(value: Any) -> float | None:
     if value is None:
         return None
     return _SPELLED[value] if isinstance(value, str) else float(value)

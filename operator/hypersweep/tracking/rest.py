@@ -19,7 +19,7 @@ from yarl import URL
 from hypersweep import __version__
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
 from hypersweep.tracking import answers, wire
-from hypersweep.tracking.base import Metric, Run, check_texts, filter_string, matches
+from hypersweep.tracking.base import DeletedExperiment, Metric, Run, check_texts, filter_string, matches
 from hypersweep.tracking.breaker import Breaker
 
 CONNECT = 3.0  # seconds
@@ -118,6 +118,27 @@ class RestStore:
             body["page_token"] = page["next_page_token"]
         return sorted(found, key=lambda run: (run.started, run.id))[:limit]
 
+    async def find(self, *, experiment: str, where: str, limit: int) -> list[Run] | None:
+        try:
+            wanted = await self._experiment(experiment)
+        except (TrackingNotFound, DeletedExperiment):
+            return None
+        found: list[Run] = []
+        body: dict[str, Any] = {
+            "experiment_ids": [wanted],
+            "filter": where,
+            "run_view_type": "ACTIVE_ONLY",
+            "order_by": ["attributes.start_time DESC", "attributes.run_id ASC"],
+        }
+        while len(found) < limit:
+            body["max_results"] = min(limit - len(found), RUNS_A_PAGE)
+            page = await self._call("search_runs", "POST", "runs/search", body)
+            found += map(answers.run, page.get("runs", ()))
+            if not page.get("next_page_token"):
+                break
+            body["page_token"] = page["next_page_token"]
+        return found
+
     async def log(
         self,
         run: str,
@@ -176,7 +197,7 @@ class RestStore:
         query = {"experiment_name": name}
         found = answers.field(await self._call("get_experiment", "GET", "experiments/get-by-name", query), "experiment")
         if found.get("lifecycle_stage") == "deleted":
-            raise TrackingRefused(f'the experiment "{name}" is deleted in MLflow: restore it, or name another')
+            raise DeletedExperiment(name)
         return str(answers.field(found, "experiment_id"))
 
     async def _call(self, verb: str, method: str, path: str, content: Mapping[str, Any]) -> dict[str, Any]:

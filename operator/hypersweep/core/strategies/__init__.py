@@ -20,8 +20,8 @@ from hypersweep.core.trial import Assignment, Reason, Trial
 def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], trial: int) -> Assignment | None:
     """The assignment of trial number `trial`; None: the space is exhausted.
 
-    `history` holds the committed trials and `pending` the open ones, in any order, with any gaps. The first trials are
-    the initial ones. SpecError: see `problems`. StrategyError: one that others wrote failed.
+    `history` holds the committed trials, and with negative indices those of a warm start, `pending` the open ones, in any order,
+    with any gaps. The first trials are the initial ones. SpecError: see `problems`. StrategyError: one that others wrote failed.
     """
     first = _first(spec, Space.of(spec))
     if trial < len(first):
@@ -115,17 +115,17 @@ def _of_strategy(spec: SweepSpec, space: Space) -> list[Problem]:
         return [Problem("spec.strategy.name", str(error))]
 
 
-def effective(spec: SweepSpec, *, ended: int = 0) -> tuple[str, str]:
-    """The strategy that is at work after so many ended trials, and why, for people."""
+def effective(spec: SweepSpec, *, ended: int = 0, before: int = 0) -> tuple[str, str]:
+    """The strategy that is at work after so many ended trials, with so many of a warm start, and why, for people."""
     space, count = Space.of(spec), size(spec)
     points = "infinitely many points" if count is None else f"{count:,} point{'s' if count > 1 else ''}"
     if spec.parameter_constraints:
         points += ", fewer by what parameterConstraints rule out"
-    about = f"{phases.kind(space)}, {points}"
+    about = f"{phases.kind(space)}, {points}" + (f", {before} runs of a warm start" if before else "")
     if spec.strategy.name != "Auto":
         return spec.strategy.name, f"as asked for; {about}"
     startup = settings.AutoSettings.model_validate(spec.strategy.settings).startup
-    name, why = phases.told(space, ended, startup=startup, objectives=len(spec.objectives))
+    name, why = phases.told(space, ended, before=before, startup=startup, objectives=len(spec.objectives))
     return name, f"{why}; {about}, {ended} trial{'' if ended == 1 else 's'} ended"
 
 

@@ -10,6 +10,8 @@ Owns nothing but the choice; when it changes over is in `phases.py`. The strateg
 | more | any other | TPE |
 
 With several objectives: TPE, once 8 trials have ended.
+
+The runs of a warm start count as the first 8, but not among the 200: those are of this very sweep.
 """
 
 from dataclasses import replace
@@ -26,7 +28,9 @@ def suggest(question: Question) -> Assignment | None:
     asked = replace(question, settings={"startup": startup})
     if not informs(question.history):
         return sobol.suggest(asked)
-    match phases.phase(question.space, len(question.history), startup=startup, objectives=len(question.goals)):
+    before = question.before
+    ended = len(question.history) - before
+    match phases.phase(question.space, ended, before=before, startup=startup, objectives=len(question.goals)):
         case "Sobol":
             return sobol.suggest(asked)
         case "GP and TPE":

@@ -35,10 +35,12 @@ Told = Sequence[tuple[Array, float]]
 def suggest(question: Question, *, source: int = 0) -> Assignment | None:
     """A draw from the distribution that the history has led to. None: the space is exhausted.
 
-    The first `source` ended trials are another strategy's: they say where to begin, and are not told.
+    The first `source` ended trials are another strategy's, and before them those of a warm start: they say where to begin, and
+    are not told.
     """
     cube = Cube(question.space)
     seen = tried(question.space, (*question.history, *question.pending))
+    source += question.before
     optimizer = _replayed(_told(cube, question), _Begin(max(2, cube.size), question.seed, question.settings), source)
     optimizer.reseed_rng(number("CMAES", question.seed, question.trial) >> 32)
     for _ in range(REDRAWS):

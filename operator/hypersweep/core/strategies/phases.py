@@ -14,9 +14,9 @@ EARLY = 200  # ended trials; from then on a model of all values costs more than 
 Phase = Literal["Sobol", "GP and TPE", "CMAES", "TPE"]
 
 
-def phase(space: Space, ended: int, *, startup: int = STARTUP, objectives: int = 1) -> Phase:
-    """What is at work when so many trials have ended."""
-    if ended < startup:
+def phase(space: Space, ended: int, *, before: int = 0, startup: int = STARTUP, objectives: int = 1) -> Phase:
+    """What is at work when so many trials have ended, and a warm start has brought so many `before`."""
+    if ended + before < startup:
         return "Sobol"
     if objectives > 1:
         return "TPE"
@@ -30,9 +30,9 @@ def continuous(space: Space) -> bool:
     return all(isinstance(d.domain, Interval) and not d.when for d in space.dimensions)
 
 
-def told(space: Space, ended: int, *, startup: int = STARTUP, objectives: int = 1) -> tuple[str, str]:
+def told(space: Space, ended: int, *, before: int = 0, startup: int = STARTUP, objectives: int = 1) -> tuple[str, str]:
     """What is at work, and why, for people."""
-    effective = phase(space, ended, startup=startup, objectives=objectives)
+    effective = phase(space, ended, before=before, startup=startup, objectives=objectives)
     why = {
         "Sobol": f"evenly spread until {startup} trials have ended",
         "GP and TPE": "in turn",

@@ -51,5 +51,5 @@ class Points:
 
 
 def tried(space: Space, trials: Iterable[Trial]) -> set[Hashable]:
-    """Keys of the assignments that these trials have."""
-    return {space.key(t.parameters) for t in trials}
+    """Keys of the assignments that these trials have, but for a warm start's: their results are not this sweep's."""
+    return {space.key(t.parameters) for t in trials if t.index >= 0}

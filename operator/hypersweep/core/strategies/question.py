@@ -19,11 +19,19 @@ class Question:
 
     space: Space
     goals: tuple[Goal, ...]  # of each objective, in the spec's order
-    history: Sequence[Trial]  # trials that have ended, whatever their outcome; indices may have gaps
+    history: Sequence[
+        Trial
+    ]  # trials that have ended, whatever their outcome; indices may have gaps, and those of a warm start
+    # are below 0: runs of others, which tell what to expect and have not been tried here
     pending: Sequence[Trial]  # trials whose assignment is given and whose end is not known
     seed: int
     trial: int
     settings: Mapping[str, Any] = field(default_factory=dict)  # the strategy's own, checked; defaults are filled in
+
+    @property
+    def before(self) -> int:
+        """How many of the history a warm start has brought."""
+        return sum(t.index < 0 for t in self.history)
 
     @property
     def goal(self) -> Goal:
