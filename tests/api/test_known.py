@@ -76,3 +76,20 @@ def runs_of(stage: Stage, sweep: str) -> list[Run]:
     name = f"{stage.namespace}/{sweep}"
     [found] = ask(stage.mlflow, "experiments/search", max_results=2, filter=f"name = '{name}'")["experiments"]
     return runs_in(stage.mlflow, found["experiment_id"])
+
+
+def test_the_second_of_two_equal_sweeps_runs_no_job(stage: Stage) -> None:
+    """Its results are the first one's, also after a kill -9; the status and each run say so. An image by tag is refused."""
+    pinned = {"image": f"example.com/train@sha256:{'a' * 64}"}
+    both = {"reuse": {"dataFingerprint": "v1"}, "tracking": {"experiment": f"{stage.namespace}/shared"}}
+    first = stage.apply("first", container=pinned, **both).wait("Complete")
+    second = stage.apply("second", container=pinned, **both)
+    stage.operator.kill()
+    stage.operator.start()
+    status = second.wait("Complete")
+    assert status["trials"]["reused"] == status["trials"]["succeeded"] == 4
+    assert status["best"]["objectives"] == first["best"]["objectives"]
+    assert second.jobs() == []
+    tagged = stage.apply("tagged", **both)
+    tagged.wait("Accepted", value="False")
+    assert "an image by digest" in tagged.condition("Accepted")["message"]

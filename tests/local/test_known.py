@@ -71,3 +71,22 @@ def test_an_experiment_that_is_not_there_ends_the_command_with_its_place(folder:
     assert code == 1
     assert 'spec.warmStart[0].experiment: found "digtis"; there is no such experiment' in out
     assert not folder.started()
+
+
+def test_the_second_of_two_equal_sweeps_starts_no_process(folder: Folder) -> None:
+    """It says whose results it has."""
+    document = sweep(
+        folder.name,
+        reuse={"dataFingerprint": "v1"},
+        strategy={"name": "Random", "seed": 1},
+        trials={"max": 3, "parallel": 3},
+        tracking={"experiment": folder.name},
+    )
+    text = json.dumps(document).replace('"image": "x"', f'"image": "x@sha256:{"a" * 64}"')
+    code, out = run(folder, json.loads(text))
+    assert code == 0, out
+    assert len(folder.started()) == 3
+    code, out = run(folder, json.loads(text.replace(f'"name": "{folder.name}"', f'"name": "{folder.name}-2"')))
+    assert code == 0, out
+    assert out.count("the result of run ") == 3
+    assert len(folder.started()) == 3

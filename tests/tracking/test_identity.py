@@ -81,6 +81,7 @@ OTHER = [
     ("a default", "parameters.1.default", 2),
     ("a condition on a number", "parameters.3.when", [{"parameter": "layers", "min": 2}]),
     ("a constraint", "parameterConstraints", [{"expression": "layers < 8"}]),
+    ("results of equal trials", "reuse", {"dataFingerprint": "v1"}),
     ("a warm start", "warmStart", [{"experiment": "digits-2025"}]),
     ("another initial trial", "initialTrials.0.parameters.lr", 0.25),
 ]

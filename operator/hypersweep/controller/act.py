@@ -11,15 +11,17 @@ from dataclasses import dataclass, replace
 
 from hypersweep.controller.book import Book
 from hypersweep.controller.world import TrackingTarget, World
-from hypersweep.core.environment import trial_seed
+from hypersweep.core.environment import seed_of
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused
 from hypersweep.core.names import template_hash
 from hypersweep.core.reading import Reading
+from hypersweep.core.reuse import likeness
 from hypersweep.core.snapshot import Account, Action, Commit, Fault, Judge, Launch, Measure, Plan, Reopen, Retry
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.stoppers import counted
 from hypersweep.core.strategies import expected_improvement, suggest
 from hypersweep.core.trial import Reason, Trial
+from hypersweep.tracking import records
 from hypersweep.tracking.ledger import Ledger
 
 log = logging.getLogger(__name__)
@@ -53,6 +55,8 @@ class Actor:
                 self.book.measured.pop(index, None)
                 self.book.stopping.judged.discard(index)
                 self.book.put(trial)
+            case Measure(index=index, source=source) if source:
+                self.book.measured[index] = await self.ledger.adopt(self.book.open[index], Reading.of(self.spec))
             case Measure(index=index):
                 trial = self.book.open[index]
                 measured = await self.ledger.measure(trial, Reading.of(self.spec))
@@ -92,7 +96,7 @@ class Actor:
             book.proposed[index] = Trial(index=index, run="", parameters=parameters, name=name, retry=spec.retry)
         try:
             await self.ledger.describe(spec)  # before any trial that it tells of
-            tags = self._lineage(index)
+            tags = await self._lineage(book.proposed[index])
             book.put(
                 await self.ledger.plan(index, parameters, name=name, retry=spec.retry, tags=tags, now=self.clock())
             )
@@ -109,14 +113,22 @@ class Actor:
         )
         return book.expected_improvement is not None and book.expected_improvement < wanted
 
-    def _lineage(self, index: int) -> Mapping[str, str]:
-        """What the trial was made from, for its run."""
-        seed = trial_seed(seed=self.spec.strategy.seed, identity=self.ledger.identity.search, trial=index)
-        return {
-            "hypersweep.seed": str(seed),
+    async def _lineage(self, trial: Trial) -> Mapping[str, str]:
+        """What the trial was made from, for its run; and what it is equal to, if anything is."""
+        identity, image = self.ledger.identity.search, self.world.image()
+        made = {
+            "hypersweep.seed": str(seed_of(self.spec, identity=identity, trial=trial)),
             "hypersweep.template": template_hash(self.spec),
-            "hypersweep.image": self.world.image(),
+            "hypersweep.image": image,
         }
+        wanted = likeness(self.spec, trial, image=image, identity=identity)
+        if not wanted:
+            return made
+        source = await self.ledger.equal(wanted)
+        if source:  # one that took a result is nobody's source: its run has no curve
+            note = f"Result of run [{source}](#/experiments/{self.tracking.experiment}/runs/{source})"
+            return made | {records.SOURCE: source, "mlflow.note.content": note}
+        return made | {records.LIKENESS: wanted}
 
     async def _launch(self, trial: Trial) -> None:
         try:

@@ -25,8 +25,9 @@ from hypersweep.controller.host import Source
 from hypersweep.controller.loop import SweepLoop
 from hypersweep.controller.registry import Registry
 from hypersweep.core.admission import check
-from hypersweep.core.errors import SpecError
+from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.manifest import parse
+from hypersweep.core.reuse import DIGEST, not_pinned
 from hypersweep.core.spec import GROUP, PLURAL, VERSION, SweepSpec
 from hypersweep.tracking.ledger import Identity, Ledger, Owner, search_hash
 from hypersweep.tracking.rest import RestStore
@@ -103,6 +104,10 @@ class ClusterHost:
             raise SpecError(problems)
         if problems := self._server(spec).unreadable(spec, self.namespace):
             raise SpecError(problems)
+        if spec.reuse is not None and spec.trainer is not None and DIGEST not in self._config.trainer_image:
+            raise SpecError(
+                [Problem("spec.reuse", f"the built-in trainer's: {not_pinned(self._config.trainer_image)}")]
+            )
         return spec
 
     def _server(self, spec: SweepSpec) -> TrackingServer:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from hypersweep.core import strategies, template
+from hypersweep.core import reuse, strategies, template
 from hypersweep.core.domain import Lattice, domain
 from hypersweep.core.errors import Problem
 from hypersweep.core.names import parameter_variable
@@ -101,7 +101,12 @@ def _template(spec: SweepSpec) -> Iterator[Problem]:
     yield from template.problems(spec)
 
 
-_RULES = (_doubled_values, _colliding_names, _never_active, _unsearchable, _trainer_settings, _template)
+def _reuse(spec: SweepSpec) -> Iterator[Problem]:
+    """Images that may be others tomorrow."""
+    yield from reuse.problems(spec)
+
+
+_RULES = (_doubled_values, _colliding_names, _never_active, _unsearchable, _trainer_settings, _template, _reuse)
 
 
 # ---- advice ------------------------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ _FROZEN = (
     "warmStart",
     "tracking",
 )
-_FROZEN_IF_THERE = ("readAt",)  # no default: the rule of a field is not asked when it comes or goes
+_FROZEN_IF_THERE = ("readAt", "reuse")  # no default: the rule of a field is not asked when it comes or goes
 _EDITABLE_WHILE_SUSPENDED = ("job", "trainer")
 _COPIED = (
     "type",

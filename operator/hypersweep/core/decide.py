@@ -104,7 +104,7 @@ def _next_step(view: OpenTrial, spec: SweepSpec, end: Ending | None, now: float)
     if spec.suspend:
         return Step(Remove(index=view.trial.index, attempt=attempt, spent=_spent(view, now)) if attempt else None)
     if attempt is None:
-        return _to_launch(view, now)
+        return _reused(view, spec, now) if _repeats(view) else _to_launch(view, now)
     if account.unaccounted(view):
         return Step(Account(index=view.trial.index, spent=_spent(view, now)))
     return _while_running(view, attempt, spec, now)
@@ -147,6 +147,8 @@ def _judged(view: OpenTrial, measured: Measurement, spec: SweepSpec, now: float)
         reason = Reason.CONSTRAINT_VIOLATED
         return _commit(view, Outcome.INFEASIBLE, reason, message, now, measured=measured, violation=beyond)
     told = (Reason.NO_CURVE, NO_CURVE) if measured.flat else ("", "")
+    if view.attempt is None:
+        told = Reason.REUSED, f"the result of run {view.trial.source}"
     return _commit(view, Outcome.SUCCEEDED, *told, now, measured=measured)
 
 
@@ -172,6 +174,21 @@ def _after_failure(view: OpenTrial, attempt: Attempt, spec: SweepSpec, end: Endi
     if due > 0:
         return Step(wait=due)
     return Step(Retry(index=trial.index, attempt=trial.attempt + 1, charged=charged, spent=_spent(view, now)))
+
+
+def _repeats(view: OpenTrial) -> bool:
+    """Whether an equal trial's result is to be had; one that has gone meanwhile was measured without a value."""
+    return (
+        bool(view.trial.source)
+        and view.trial.attempt == 1
+        and (view.measured is None or view.measured.value is not None)
+    )
+
+
+def _reused(view: OpenTrial, spec: SweepSpec, now: float) -> Step:
+    if view.measured is None:
+        return Step(Measure(index=view.trial.index, source=view.trial.source))
+    return _judged(view, view.measured, spec, now)
 
 
 def _to_launch(view: OpenTrial, now: float) -> Step:

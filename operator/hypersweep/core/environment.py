@@ -47,7 +47,7 @@ def environment(
         "HYPERSWEEP_SWEEP": sweep,
         "HYPERSWEEP_TRIAL": str(trial.index),
         "HYPERSWEEP_ATTEMPT": str(trial.attempt),
-        "HYPERSWEEP_SEED": str(trial_seed(seed=spec.strategy.seed, identity=identity, trial=trial.index)),
+        "HYPERSWEEP_SEED": str(seed_of(spec, identity=identity, trial=trial)),
         "MLFLOW_TRACKING_URI": tracking.uri,
         "MLFLOW_EXPERIMENT_ID": tracking.experiment,
         "MLFLOW_RUN_ID": trial.run,
@@ -80,6 +80,14 @@ def trial_seed(*, seed: int, identity: str, trial: int) -> int:
     """The trial's own seed, 0 to 2³¹-1: the same for each of its attempts, another for every other trial and sweep."""
     digest = hashlib.sha256(f"{seed}\0{identity}\0{trial}".encode()).digest()
     return int.from_bytes(digest[:4], "big") & 0x7FFFFFFF
+
+
+def seed_of(spec: SweepSpec, *, identity: str, trial: Trial) -> int:
+    """The trial's seed; with `reuse`, equal assignments have equal ones, in whatever sweep of the same strategy's seed."""
+    if spec.reuse is None:
+        return trial_seed(seed=spec.strategy.seed, identity=identity, trial=trial.index)
+    assignment = json.dumps(typed(spec, trial.parameters), sort_keys=True)
+    return trial_seed(seed=spec.strategy.seed, identity=assignment, trial=0)
 
 
 def typed(spec: SweepSpec, parameters: Assignment) -> dict[str, Value]:

@@ -118,7 +118,9 @@ class Judge(Action):
 
 @dataclass(frozen=True, kw_only=True)
 class Measure(Action):
-    """Read the objective of an attempt that succeeded."""
+    """Read the objective of an attempt that succeeded, or with `source` of an equal trial's run."""
+
+    source: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -234,6 +234,14 @@ class WarmStart(Model):
     )
 
 
+class Reuse(Model):
+    """What is done already is not done again."""
+
+    data_fingerprint: Text = Field(
+        description="Names the data that trials train on, such as a version or a checksum: change it whenever they change."
+    )
+
+
 class Tracking(Model):
     """Where results are kept."""
 
@@ -454,6 +462,12 @@ class SweepSpec(Model):
     warm_start: Annotated[list[WarmStart], Field(max_length=8)] = Field(
         [],
         description="Runs of other sweeps or scripts that the strategy learns from: read once, before the first trial. "
+        "Frozen once created.",
+    )
+    reuse: Reuse | None = Field(
+        None,
+        description="A trial whose image, template, data, parameters and seed equal those of a succeeded one in the sweep's "
+        "experiment takes its result and runs no Job. Images must be named by digest. Without: every trial runs. "
         "Frozen once created.",
     )
     tracking: Tracking = Field(Tracking(), description="Where results are kept. Frozen once created.")

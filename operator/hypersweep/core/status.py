@@ -69,6 +69,7 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
             "running": running,
             **{outcome.value.lower(): tally.counts[outcome] for outcome in Outcome if outcome is not Outcome.OPEN},
             "resumed": context.resumed,
+            "reused": tally.reused,
         },
         "failures": _failures(tally),
         "strategy": {"effective": context.effective, "reason": context.reason},

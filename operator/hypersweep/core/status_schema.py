@@ -42,6 +42,7 @@ class Counts(Part):
     infeasible: int = Field(
         0, description="Impossible as assigned: out of memory, a value that is not finite, a constraint violated."
     )
+    reused: int = Field(0, description="Succeeded without a Job, by the result of an equal trial.")
     resumed: int = Field(0, description="Had ended before this object existed; taken over from the ledger.")
 
 

@@ -54,6 +54,7 @@ class Tally:
         self.failed: dict[int, str] = {}  # index of each trial that a retry would run -> token under which it ran
         self.improvement = Improvement()
         self.spent: Hours = {}
+        self.reused = 0  # trials that took an equal one's result
         self.flat = 0  # trials that early stopping could not have judged
         self.streak = 0  # how many of the newest trials ended badly and alike
         self._alike: tuple[str, str] | None = None
@@ -112,6 +113,7 @@ class Tally:
         self.take(trial.index)
         self.counts[trial.outcome] += 1
         self.flat += trial.reason == Reason.NO_CURVE
+        self.reused += trial.reason == Reason.REUSED
         self.spent = total([self.spent, *trial.spent.values()])
         if _may_win(trial):
             self.leaders.add(trial)

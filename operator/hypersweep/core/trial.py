@@ -61,6 +61,7 @@ class Reason(StrEnum):
     LAUNCH_DELAYED = "LaunchDelayed"  # the API server said: not now
     NAME_CONFLICT = "NameConflict"  # a Job that is not ours has the name
     SWEEP_ENDED = "SweepEnded"
+    REUSED = "Reused"  # succeeded, by the result of an equal trial
     NO_CURVE = "NoCurve"  # succeeded, and early stopping could not have judged it
 
 
@@ -131,6 +132,7 @@ class Trial(_Valued):
     rungs: Marks = field(default_factory=dict)  # what early stopping has seen of its curve
     curve_since: float | None = None  # when its metric had points at two places, as far as early stopping has seen
     spent: Spent = field(default_factory=dict)  # what its pods have used, as far as the ledger knows
+    source: str = ""  # the run of an equal trial, whose result this one takes
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hypersweep.core.status import WARM_STARTED
-from hypersweep.core.trial import Outcome, Phase, Trial
+from hypersweep.core.trial import Outcome, Phase, Reason, Trial
 
 if TYPE_CHECKING:
     from hypersweep.controller.loop import SweepLoop
@@ -81,6 +81,7 @@ class Display:
                 best = loop.book.tally.best
                 self.note(
                     f"trial {trial.index}: {trial.outcome}, {value}"
+                    + (f" ({trial.message})" if trial.reason == Reason.REUSED else "")
                     + (" (best so far)" if best and best.index == trial.index else "")
                 )
             if trial.outcome is Outcome.FAILED:

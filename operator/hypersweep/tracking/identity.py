@@ -22,6 +22,7 @@ FROZEN = {
     "strategy",
     "initial_trials",
     "warm_start",
+    "reuse",
 }
 
 

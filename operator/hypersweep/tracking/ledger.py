@@ -206,6 +206,28 @@ class Ledger:
             metrics=metrics,
         )
 
+    async def equal(self, likeness: str) -> str:
+        """The earliest run in the sweep's experiment of a trial that was equal and succeeded; empty: there is none."""
+        tags = {records.LIKENESS: likeness, records.OUTCOME: str(Outcome.SUCCEEDED)}
+        found = await self.store.search(experiment=self.parent.experiment, tags=tags, limit=1)
+        return found[0].id if found else ""
+
+    async def adopt(self, trial: Trial, reading: Reading) -> Measurement:
+        """The result of the run that the trial repeats, whose newest metrics its own run gets. No value: it is not to be had."""
+        try:
+            run = await self._run(trial.source)
+        except TrackingNotFound:
+            return Measurement(value=None)
+        found = await measured(self.store, run, reading)
+        if not found or run.tags.get(records.OUTCOME) != Outcome.SUCCEEDED:
+            return Measurement(value=None)
+        metrics = {name: point.value for name, point in run.metrics.items()}
+        async with self._gone_if_deleted(trial.run):
+            await self.store.log(trial.run, metrics=metrics)
+        values = tuple(found[o.metric] for o in reading.objectives)
+        constrained = {c.metric: found[c.metric] for c in reading.constraints}
+        return Measurement(value=values[0], values=values, constrained=constrained, metrics=metrics)
+
     async def points(self, run: str, metric: str, *, axis: str | None) -> list[Point]:
         """All that a run has logged of a metric; with an `axis`, placed by that metric's value at the same step."""
         curve = await self.store.curve(run, metric)
@@ -243,7 +265,10 @@ class Ledger:
             tags={**self._lineage, **tags, **ours},
             started=now,
         )
-        return self._remember(Trial(index=index, run=run.id, parameters=parameters, name=name, retry=retry))
+        source = tags.get(records.SOURCE, "")
+        return self._remember(
+            Trial(index=index, run=run.id, parameters=parameters, name=name, retry=retry, source=source)
+        )
 
     async def account(self, trial: Trial, spent: Spent) -> Trial:
         """Note what an open trial has used so far."""

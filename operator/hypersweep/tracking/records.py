@@ -24,6 +24,7 @@ ATTEMPT, CHARGED, RETRY = "hypersweep.attempt", "hypersweep.charged", "hyperswee
 OUTCOME, RESULT = "hypersweep.outcome", "hypersweep.result"
 REASON, MESSAGE, WHERE = "hypersweep.reason", "hypersweep.message", "hypersweep.where"
 RUNGS, CURVE = "hypersweep.rungs", "hypersweep.curveSince"
+LIKENESS, SOURCE = "hypersweep.likeness", "hypersweep.source"  # what an equal trial is found by; whose result was taken
 OWNER, SUPERSEDED_BY = "hypersweep.owner", "hypersweep.supersededBy"
 RESOURCES = "hypersweep.resourceHours"
 RUN_NAME = "mlflow.runName"
@@ -129,6 +130,7 @@ def trial_of(run: Run) -> Trial:
             where=tags.get(WHERE, ""),
             progress=max((m.timestamp for m in run.metrics.values()), default=None),
             spent=json.loads(tags.get(RESOURCES, "{}")),
+            source=tags.get(SOURCE, ""),
             rungs=_rungs(tags.get(RUNGS, "{}")),
             curve_since=float(tags[CURVE]) if tags.get(CURVE) else None,
         )
