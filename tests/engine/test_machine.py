@@ -51,8 +51,11 @@ class Engine(RuleBasedStateMachine):
         finite=st.booleans(),
         constrained=st.booleans(),
         several=st.booleans(),
+        stopping=st.booleans(),
     )
-    def begin(self, parallel: int, most: int, finite: bool, *, constrained: bool, several: bool) -> None:
+    def begin(
+        self, parallel: int, most: int, finite: bool, *, constrained: bool, several: bool, stopping: bool
+    ) -> None:
         space: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
         if finite:
             space = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
@@ -61,6 +64,7 @@ class Engine(RuleBasedStateMachine):
             parameters=[space],
             constraints=[{"metric": "ms", "max": 20}] if constrained else [],
             trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2},
+            earlyStopping={"type": "ASHA", "asha": {"reductionFactor": 2}} if stopping else None,
         )
         self.cluster = SimulatedCluster(spec)
         self.host = SimulatedHost(self.cluster)
@@ -98,6 +102,12 @@ class Engine(RuleBasedStateMachine):
     def wait(self, seconds: int) -> None:
         """Time passes."""
         self.cluster.now += seconds
+
+    @precondition(lambda self: self.cluster.active())
+    @rule(pick=st.integers(0, 10), value=st.sampled_from([0.1, 0.5, 1.0, math.nan]), step=st.integers(1, 5))
+    def train(self, pick: int, value: float, step: int) -> None:
+        """A Job logs a point of its curve."""
+        self.runner.run(self._log(self.cluster.jobs[self._running(pick)].run, {"loss": value}, step=step))
 
     @precondition(lambda self: self.cluster.active())
     @rule(pick=st.integers(0, 10), value=VALUES, ms=MILLISECONDS)
@@ -270,10 +280,10 @@ class Engine(RuleBasedStateMachine):
             self.cluster.cut.add(picked[0])  # we have ended it, and it shuts down
         return picked
 
-    async def _log(self, run: str, metrics: dict[str, float]) -> None:
+    async def _log(self, run: str, metrics: dict[str, float], *, step: int = 9) -> None:
         if run in self.cluster.store.runs:
             fail, self.cluster.store.fail = self.cluster.store.fail, lambda *_: None
-            await self.cluster.store.log(run, metrics=metrics)
+            await self.cluster.store.log(run, metrics=metrics, step=step)
             self.cluster.store.fail = fail
 
     def _newest_attempt(self, run: str) -> int:
