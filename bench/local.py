@@ -9,6 +9,7 @@ such a process takes alone is printed too.
 
 import argparse
 import logging
+import os
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ def optuna(uri: str, *, trials: int) -> float:
     from optuna_integration import MLflowCallback  # noqa: PLC0415
 
     peer.logging.set_verbosity(logging.WARNING)
+    os.environ["MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT"] = "true"  # two lines a trial
     study = peer.create_study(sampler=peer.samplers.RandomSampler(seed=0))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
