@@ -1,5 +1,8 @@
 """Sweeps that are judged by more than one number, from `kubectl apply` to their end."""
 
+from collections import Counter
+from statistics import fmean
+
 import pytest
 
 from tests.api.conftest import Stage
@@ -45,3 +48,36 @@ def test_two_objectives_and_a_constraint_end_in_a_front(shared: Stage) -> None:
     best = status["best"]
     assert best["value"] == f"{best['objectives']['loss']:.6g} / {best['objectives']['accuracy']:.6g}"
     assert best["value"] in " ".join(shared.kubectl("get", "hps", "front", "--no-headers").split())
+
+
+def lucky(told: Told) -> Play:
+    """Beside what the parameters allow, the seed has its share."""
+    return Play(metrics={"loss": [float(told.parameters["x"]) + int(told.environment["HYPERSWEEP_SEED"]) / 2**31 / 10]})
+
+
+@pytest.mark.parametrize("racing", [False, True], ids=["at once", "racing"])
+def test_repeats_are_judged_as_one(shared: Stage, *, racing: bool) -> None:
+    """Each with a seed and a run of its own; the best is the mean of its repeats, and no assignment has more than it may."""
+    name = "race" if racing else "repeats"
+    shared.trainers.cast[shared.namespace, name] = lucky
+    sweep = shared.apply(
+        name,
+        strategy={"name": "Random", "seed": 3},
+        repeats={"count": 3, "racing": racing},
+        trials={"max": 18, "parallel": 3},
+    )
+    status = sweep.wait("Complete")
+    told = shared.trainers.of(shared.namespace, name)
+    assert len({one.environment["HYPERSWEEP_SEED"] for one in told}) == len({one.run for one in told}) == 18
+    tried = Counter(float(one.parameters["x"]) for one in told)
+    if racing:
+        assert 9 <= len(tried) < 18
+        assert max(tried.values()) in (2, 3)
+    else:
+        assert set(tried.values()) == {3}
+    best = status["best"]
+    results = [lucky(one).metrics["loss"][0] for one in told if float(one.parameters["x"]) == best["parameters"]["x"]]
+    assert best["repeats"] == len(results) == tried[best["parameters"]["x"]]
+    assert best["objectives"]["loss"] == pytest.approx(fmean(results))
+    assert best["interval"][0] < best["objectives"]["loss"] < best["interval"][1]
+    assert status["trials"]["succeeded"] == 18

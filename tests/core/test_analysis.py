@@ -38,6 +38,40 @@ def exclusive(p: Any) -> float:
     return 2.0 * ((p["dropout"] > 0.5) == (p["layers"] > 3))
 
 
+def repeated(trials: Sequence[Trial], count: int) -> list[Trial]:
+    """Each of these so many times, as trials of their own."""
+    return [replace(t, index=t.index * count + i, run=f"{t.run}-{i}") for t in trials for i in range(count)]
+
+
+# ---- repeats -----------------------------------------------------------------------------------------------------------
+
+
+def test_repeats_of_an_assignment_are_one_observation() -> None:
+    """Three seeds each say no more of the parameters than their means do, and are no evidence of more points."""
+    once = history(lambda p: 2 * bowl(p), count=30)
+    report = analyze(make_sweep(repeats={"count": 3}), repeated(once, 3))
+    alone = analyze(make_sweep(), once)
+    assert report.trials == 90
+    assert report.objectives[0].results == 30
+    for shown, expected in zip(report.objectives[0].parameters, alone.objectives[0].parameters, strict=True):
+        assert shown.importance == expected.importance
+        assert [(e.trials, e.low, e.high) for e in shown.effect] == [
+            (e.trials, pytest.approx(e.low), pytest.approx(e.high)) for e in expected.effect
+        ]
+    assert report.tried == alone.tried
+    few = analyze(make_sweep(repeats={"count": 3}), repeated(history(bowl, count=10), 3)).objectives[0]
+    assert few.missing == "it takes 20 finite results of loss, and there are 10"
+
+
+def test_the_best_of_repeats_is_the_surest_not_the_luckiest() -> None:
+    """As in the status: by the worse end of the interval, in the name of its first repeat."""
+    trials = repeated(history(lambda p: 5.0, count=20, noise=0), 2)
+    trials[6:8] = [replace(t, value=1 + i / 10) for i, t in enumerate(trials[6:8])]
+    trials[9] = replace(trials[9], value=0.5)
+    best = found(trials, repeats={"count": 2}).best[0]
+    assert (best.trial, best.value) == (6, pytest.approx(1.05))
+
+
 # ---- what matters ------------------------------------------------------------------------------------------------------
 
 

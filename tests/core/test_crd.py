@@ -147,6 +147,10 @@ def test_the_status_that_is_written_is_the_one_that_is_declared() -> None:
     status = build(context, both, decide(both, NOW), NOW)
     assert {"best", "paretoFront"} <= status.keys()
     assert list(undeclared(status, ROOT["properties"]["status"], "status")) == []
+    repeated = look(spec=make_spec(repeats={"count": 2}), history=(ended(0, 1.0), ended(1, 2.0)))
+    status = build(context, repeated, decide(repeated, NOW), NOW)
+    assert {"repeats", "interval"} <= status["best"].keys()
+    assert list(undeclared(status, ROOT["properties"]["status"], "status")) == []
     assert "eta" in build(context, going, decide(going, NOW), NOW)
     assert "completionTime" in build(context, over, decide(over, NOW), NOW)
     fault = Fault(reason="InvalidSpec", message="no")

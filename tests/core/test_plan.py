@@ -8,7 +8,7 @@ import pytest
 
 from hypersweep.cli.main import main
 from hypersweep.core import strategies
-from hypersweep.core.plan import Estimate, Outlook, hints, outlook
+from hypersweep.core.plan import Estimate, Outlook, assignments, hints, outlook
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Outcome, Trial
 from tests.core.spaces import OPTIMIZER, Json
@@ -113,6 +113,12 @@ WARNINGS = [
     ("a space smaller than the budget", CONDITIONAL, {"trials": {"max": 50}}, "the space has 20 points"),
     ("a budget that is too small", CONDITIONAL, {"trials": {"max": 14}}, "found 14 for 3 parameters"),
     (
+        "too few assignments, though trials enough",
+        CONDITIONAL,
+        {"trials": {"max": 16}, "repeats": {"count": 2}},
+        "found 16, which makes 8 assignments, for 3 parameters",
+    ),
+    (
         "a grid larger than the budget",
         CONDITIONAL,
         {"strategy": {"name": "Grid"}, "trials": {"max": 5}},
@@ -162,9 +168,34 @@ def test_a_sound_sweep_has_no_warnings() -> None:
     assert hints(spec) == []
 
 
+@pytest.mark.parametrize(
+    ("repeats", "least"),
+    [({"count": 1}, 20), ({"count": 3}, 7), ({"count": 3, "racing": True}, 10)],
+    ids=["once", "three times", "racing"],
+)
+def test_the_budget_of_a_model_is_counted_in_assignments(repeats: Json, least: int) -> None:
+    """A model learns from an assignment once, however often it is run."""
+    assert assignments(sweep(CONDITIONAL, trials={"max": 20}, repeats=repeats)) == least
+
+
+def test_repeats_of_initial_trials_are_certain_and_shown() -> None:
+    """The first trials are those that a sweep begins with: each assignment with all its seeds."""
+    numbers = [{"name": "x", "type": "Float", "min": 0, "max": 1}]
+    initial = [{"parameters": {"x": 0.5}}, {"parameters": {"x": 0.25}}]
+    spec = sweep(numbers, repeats={"count": 2}, initialTrials=initial, trials={"parallel": 1, "max": 9})
+    found = outlook(spec, first=4)
+    assert [a["x"] for a in found.first] == [0.5, 0.5, 0.25, 0.25]
+    assert found.certain == 4
+
+
 COSTS = [
     ("by trials", {"trials": {"max": 10, "parallel": 4}}, (10, 5.0, 1.5)),
     ("of a space that ends before", {"trials": {"max": 50, "parallel": 4}}, (20, 10.0, 2.5)),
+    (
+        "of a space that repeats do not exhaust",
+        {"trials": {"max": 50, "parallel": 4}, "repeats": {"count": 2}},
+        (40, 20.0, 5.0),
+    ),
     ("cut by a duration", {"trials": {"max": 10, "parallel": 4}, "stopWhen": {"duration": "1h"}}, (10, 4.0, 1.0)),
     ("while drained", {"trials": {"max": 2, "parallel": 0}}, (2, 1.0, 1.0)),
 ]

@@ -7,6 +7,7 @@ from typing import Any
 from hypersweep.core.decide import decide
 from hypersweep.core.snapshot import Snapshot
 from hypersweep.core.status import Context, build
+from hypersweep.core.trial import Outcome
 from tests.core.builders import NOW, ended, look, make_spec
 
 TWO = [{"metric": "loss", "goal": "Minimize"}, {"metric": "acc", "goal": "Maximize"}]
@@ -41,6 +42,28 @@ def test_of_several_objectives_the_front_is_told_and_a_compromise() -> None:
     assert (status["best"]["trial"], status["best"]["value"]) == (1, "0.2 / 0.9")
     assert "best loss 0.2, acc 0.9 (trial 1)" in status["summary"]
     assert "top" not in status
+
+
+def test_an_assignment_with_several_seeds_is_told_as_one() -> None:
+    """Its mean, between what it lies, of how many; in the name of its first trial that succeeded."""
+    spec = make_spec(repeats={"count": 3})
+    first = {"lr": 0.01}
+    history = (
+        ended(0, outcome=Outcome.FAILED, reason="Crashed", parameters=first),
+        ended(1, 1.0, parameters=first),
+        ended(2, 2.0, parameters=first),
+        ended(3, 9.0, parameters={"lr": 0.02}),
+    )
+    status = status_of(look(spec=spec, history=history))
+    best = status["best"]
+    assert (best["trial"], best["value"], best["objectives"], best["repeats"]) == (1, "1.5", {"loss": 1.5}, 2)
+    low, high = best["interval"]
+    assert low < 1
+    assert high > 2
+    assert [entry["repeats"] for entry in status["top"]] == [2, 1]
+    assert "interval" not in status_of(look(spec=spec, history=(ended(0, 1.0),)))["best"]
+    huge = (ended(0, -1.7e308), ended(1, 1.7e308))
+    assert "interval" not in status_of(look(spec=spec, history=huge))["best"]
 
 
 def test_a_status_stays_below_thirty_kilobytes() -> None:

@@ -9,8 +9,10 @@ import json
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -22,6 +24,7 @@ from tests.core.builders import make_spec
 from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 
 LOSS = {"metric": "loss", "goal": "Minimize"}
+KINDS = st.sampled_from(["one", "several", "repeats", "racing"])
 VALUES = st.sampled_from([0.1, 0.2, 0.2, 0.5, 1.0, math.nan, math.inf, None])
 BAD_ENDS = st.sampled_from(
     [Reason.CRASHED, Reason.CRASHED, Reason.OUT_OF_MEMORY, Reason.INTERRUPTED, Reason.DEADLINE_EXCEEDED]
@@ -50,17 +53,16 @@ class Engine(RuleBasedStateMachine):
         most=st.integers(1, 6),
         finite=st.booleans(),
         constrained=st.booleans(),
-        several=st.booleans(),
+        kind=KINDS,
         stopping=st.booleans(),
     )
-    def begin(
-        self, parallel: int, most: int, finite: bool, *, constrained: bool, several: bool, stopping: bool
-    ) -> None:
+    def begin(self, parallel: int, most: int, finite: bool, *, constrained: bool, kind: str, stopping: bool) -> None:
         space: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
         if finite:
             space = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
         spec = make_spec(
-            objectives=[LOSS, {"metric": "ms", "goal": "Maximize"}] if several else [LOSS],
+            objectives=[LOSS, {"metric": "ms", "goal": "Maximize"}] if kind == "several" else [LOSS],
+            repeats={"count": 1 if kind in ("one", "several") else 2, "racing": kind == "racing"},
             parameters=[space],
             constraints=[{"metric": "ms", "max": 20}] if constrained else [],
             trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2},
@@ -208,7 +210,9 @@ class Engine(RuleBasedStateMachine):
         best = self.cluster.status.get("best")
         if best and is_true(self.cluster.status, "Finished") and not self._edited():
             won = [r for r in self._runs() if r.tags[records.OUTCOME] == "Succeeded"]
-            if len(self.cluster.spec.objectives) == 1:
+            if self.cluster.spec.repeats.count > 1:  # of which one that was stopped counts in the mean, too
+                assert self.cluster.spec.early_stopping or best["objectives"]["loss"] in self._means(won)
+            elif len(self.cluster.spec.objectives) == 1:
                 assert best["objectives"]["loss"] == min(self._values(r)[0] for r in won)
             else:
                 assert [e["objectives"] for e in self.cluster.status["paretoFront"]] == _front(map(self._values, won))
@@ -295,6 +299,13 @@ class Engine(RuleBasedStateMachine):
             for r in self.cluster.store.runs.values()
             if r.tags.get(records.KIND) == records.KIND_TRIAL and r.tags[records.OUTCOME] != records.SUPERSEDED
         ]
+
+    def _means(self, won: Iterable[Any]) -> list[float]:
+        """Of each assignment's results."""
+        found = defaultdict[str, list[float]](list)
+        for run in won:
+            found[run.tags[records.PARAMETERS]].append(self._values(run)[0])
+        return [pytest.approx(fmean(values)) for values in found.values()]
 
     @staticmethod
     def _values(run: Any) -> list[float]:

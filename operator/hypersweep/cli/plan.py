@@ -11,7 +11,7 @@ from typing import Any
 from hypersweep.core.admission import check
 from hypersweep.core.errors import SpecError
 from hypersweep.core.manifest import parse, read_one
-from hypersweep.core.plan import Cost, Estimate, Outlook, outlook
+from hypersweep.core.plan import Cost, Estimate, Outlook, assignments, outlook
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Value
 
@@ -35,6 +35,8 @@ def plan(path: str | Path, *, first: int, trial_hours: float | None, price: floa
 def _lines(name: str, spec: SweepSpec, found: Outlook) -> Iterator[str]:
     objective = ", ".join(f"{o.goal.lower()} {o.metric}" for o in spec.objectives)
     yield f"{name}: {objective}; {spec.trials.max} trials, {spec.trials.parallel} at a time"
+    if spec.repeats.count > 1:
+        yield f"repeats: {_repeats(spec)}"
     yield f"strategy: {found.strategy} ({found.reason})"
     yield f"space: {_size(found)}"
     for constraint, estimate in found.constraints:
@@ -52,6 +54,13 @@ def _lines(name: str, spec: SweepSpec, found: Outlook) -> Iterator[str]:
         yield "no warnings"
     if found.cost is not None:
         yield f"cost: {_cost(found.cost)}"
+
+
+def _repeats(spec: SweepSpec) -> str:
+    count, least = spec.repeats.count, assignments(spec)
+    if spec.repeats.racing:
+        return f"up to {count} trials for each assignment that may be the best; at least {least} assignments"
+    return f"{count} trials for each assignment, {least} assignments"
 
 
 def _size(found: Outlook) -> str:
@@ -108,6 +117,7 @@ def _data(name: str, spec: SweepSpec, found: Outlook) -> dict[str, Any]:
     return {
         "name": name,
         "trials": {"max": spec.trials.max, "parallel": spec.trials.parallel},
+        "repeats": {"count": spec.repeats.count, "racing": spec.repeats.racing, "assignments": assignments(spec)},
         "strategy": {"effective": found.strategy, "reason": found.reason},
         "space": {
             "size": found.size,

@@ -14,12 +14,13 @@ from hypersweep.controller.world import TrackingTarget, World
 from hypersweep.core.environment import seed_of
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused
 from hypersweep.core.names import template_hash
+from hypersweep.core.proposals import propose
 from hypersweep.core.reading import Reading
 from hypersweep.core.reuse import likeness
 from hypersweep.core.snapshot import Account, Action, Commit, Fault, Judge, Launch, Measure, Plan, Reopen, Retry
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.stoppers import counted
-from hypersweep.core.strategies import expected_improvement, suggest
+from hypersweep.core.strategies import expected_improvement
 from hypersweep.core.trial import Reason, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.ledger import Ledger
@@ -86,13 +87,13 @@ class Actor:
         async with self.suggesting:
             if await self._promises_too_little():
                 return  # the next look ends the sweep
-            parameters = await asyncio.to_thread(
-                suggest, spec, history=book.told, pending=list(book.pending), trial=index
+            proposal = await asyncio.to_thread(
+                propose, spec, history=book.told, pending=list(book.pending), trial=index
             )
-            if parameters is None:
+            if proposal is None:
                 book.exhausted = True
                 return
-            name = spec.initial_trials[index].name or "" if index < len(spec.initial_trials) else ""
+            parameters, name = proposal.parameters, proposal.name
             book.proposed[index] = Trial(index=index, run="", parameters=parameters, name=name, retry=spec.retry)
         try:
             await self.ledger.describe(spec)  # before any trial that it tells of

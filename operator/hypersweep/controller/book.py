@@ -84,6 +84,7 @@ class Book:
         self.tally.add(trial)
         if trial.reason != Reason.SWEEP_ENDED:  # which tells nothing, and must not take the end back
             self.expected_improvement = None
+        self.exhausted = self.exhausted and self.aim.repeats == 1  # a result may make further repeats worth while
 
     def reopen(self, trial: Trial) -> None:
         """A failed trial is open again. Counts anew: rare, and the only thing that takes an end back."""

@@ -264,7 +264,7 @@ class SweepLoop:
 
     def _at_work(self) -> tuple[str, str]:
         """The strategy and why, told anew when a trial has ended: a look costs nothing."""
-        spec, ended = self.spec, len(self.book.history) if self.book is not None else 0
+        spec, ended = self.spec, self.book.tally.observed if self.book is not None else 0
         before = len(self.book.lessons.trials) if self.book is not None else 0
         if spec is None:
             return "", ""

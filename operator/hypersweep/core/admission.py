@@ -7,12 +7,12 @@ seldom meant.
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hypersweep.core import reuse, strategies, template
 from hypersweep.core.domain import Lattice, domain
-from hypersweep.core.errors import Problem
+from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.names import parameter_variable
 from hypersweep.core.spec import Parameter, SweepSpec
 from hypersweep.core.wording import shown
@@ -70,6 +70,22 @@ def _never_active(spec: SweepSpec) -> Iterator[Problem]:
                 )
 
 
+def _repeated_initial_trials(spec: SweepSpec) -> Iterator[Problem]:
+    """With repeats, trials of one assignment are one: initial trials that come to the same would be taken for repeats."""
+    if spec.repeats.count == 1:
+        return
+    try:
+        assignments = strategies.first(spec)[: len(spec.initial_trials)]
+    except SpecError:
+        return  # what is wrong with them is `_unsearchable`'s to say
+    seen: dict[Hashable, int] = {}
+    for i, assignment in enumerate(assignments):
+        first = seen.setdefault(frozenset(assignment.items()), i)
+        if first != i:
+            message = f"found the assignment of spec.initialTrials[{first}] again; `repeats` repeats it"
+            yield Problem(f"spec.initialTrials[{i}].parameters", message)
+
+
 def _unsearchable(spec: SweepSpec) -> Iterator[Problem]:
     """Circles in `when`, constraints that cannot be, initial trials that are none, what the strategy cannot search."""
     yield from strategies.problems(spec)
@@ -106,7 +122,16 @@ def _reuse(spec: SweepSpec) -> Iterator[Problem]:
     yield from reuse.problems(spec)
 
 
-_RULES = (_doubled_values, _colliding_names, _never_active, _unsearchable, _trainer_settings, _template, _reuse)
+_RULES = (
+    _repeated_initial_trials,
+    _doubled_values,
+    _colliding_names,
+    _never_active,
+    _unsearchable,
+    _trainer_settings,
+    _template,
+    _reuse,
+)
 
 
 # ---- advice ------------------------------------------------------------------------------------------------------------
@@ -177,7 +202,7 @@ def _never_tried(spec: SweepSpec) -> Iterator[Problem]:
 
 def _exhausted(spec: SweepSpec) -> Iterator[Problem]:
     size = strategies.size(spec)
-    if size is not None and size < spec.trials.max:
+    if size is not None and size * spec.repeats.count < spec.trials.max:
         points = f"{'at most ' if spec.parameter_constraints else ''}{size:,} points"
         yield Problem(
             "spec.trials.max", f"found {spec.trials.max}; the space has {points}, and the sweep ends when all are tried"

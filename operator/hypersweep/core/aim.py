@@ -1,4 +1,4 @@
-"""What a sweep is after: the direction of each objective. Plain data, from the spec."""
+"""What a sweep is after: the direction of each objective, and of how many trials a result is made. Plain data."""
 
 from dataclasses import dataclass
 from typing import Literal, Self
@@ -13,10 +13,11 @@ class Aim:
     """How results are compared."""
 
     goals: tuple[Goal, ...]  # of each objective, in the spec's order
+    repeats: int = 1  # trials of each assignment, which are judged as one
 
     @classmethod
     def of(cls, spec: SweepSpec) -> Self:
-        return cls(goals=tuple(o.goal for o in spec.objectives))
+        return cls(goals=tuple(o.goal for o in spec.objectives), repeats=spec.repeats.count)
 
     @property
     def signs(self) -> tuple[float, ...]:

@@ -28,6 +28,7 @@ _FROZEN = (
     "parameters",
     "parameterConstraints",
     "strategy",
+    "repeats",
     "initialTrials",
     "warmStart",
     "tracking",

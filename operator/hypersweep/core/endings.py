@@ -100,7 +100,9 @@ def space_exhausted(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: A
     if snapshot.open or snapshot.busy or not snapshot.exhausted or strategies.gives_up(snapshot.spec):
         return None
     which = "assignments that meet parameterConstraints" if snapshot.spec.parameter_constraints else "assignments"
-    return _with_or_without_result(snapshot, "SpaceExhausted", f"all {snapshot.tally.ended} {which} were tried")
+    ended, repeated = snapshot.tally.ended, snapshot.spec.repeats.count > 1
+    told = f"all {which} were tried, in {ended} trials" if repeated else f"all {ended} {which} were tried"
+    return _with_or_without_result(snapshot, "SpaceExhausted", told)
 
 
 def constraints_unmet(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001

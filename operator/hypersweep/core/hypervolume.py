@@ -14,7 +14,9 @@ def hypervolume(points: Sequence[Sequence[float]], reference: Sequence[float]) -
     missing = 3 - len(reference)
     corner = (*reference, *(1.0,) * missing)
     solid = [(*point, *(0.0,) * missing) for point in points]
-    inside = sorted((p for p in solid if all(x < r for x, r in zip(p, corner, strict=True))), key=lambda p: p[2])
+    inside = sorted(
+        (p for p in solid if all(x < r for x, r in zip(p, corner, strict=True))), key=lambda p: p[::-1]
+    )  # ties too: a sum depends on its order
     stairs = _Stairs(corner[0], corner[1])
     volume = 0.0
     for place, (x, y, z) in enumerate(inside):

@@ -9,16 +9,24 @@ from typing import Protocol
 
 from hypersweep.core.aim import Aim
 from hypersweep.core.pareto import Front
+from hypersweep.core.repeats import TOP, Repeated
 from hypersweep.core.trial import Trial
-
-TOP = 10
 
 
 class Leaders(Protocol):
     """The leading trials of those added."""
 
+    @property
+    def assignments(self) -> int | None:
+        """With repeats: how many assignments those added are of; None: each trial is one of its own."""
+        ...
+
     def add(self, trial: Trial) -> None:
         """Count a trial with a finite value of each objective."""
+        ...
+
+    def exclude(self, trial: Trial) -> None:
+        """Note a trial that ended and may not win."""
         ...
 
     @property
@@ -47,11 +55,15 @@ class Leaders(Protocol):
 
 def leaders(aim: Aim) -> Leaders:
     """Those of an empty sweep."""
-    return Front(aim.signs) if len(aim.goals) > 1 else Podium(aim.signs[0])
+    if len(aim.goals) > 1:
+        return Front(aim.signs)
+    return Repeated(aim.signs[0], aim.repeats) if aim.repeats > 1 else Podium(aim.signs[0])
 
 
 class Podium:
     """One objective: the trials with the best values; ties go to the earlier trial. `sign`: -1 where larger is better."""
+
+    assignments = None
 
     def __init__(self, sign: float) -> None:
         self._sign = sign
@@ -60,6 +72,9 @@ class Podium:
 
     def add(self, trial: Trial) -> None:
         self.top = sorted([*self.top, trial], key=lambda t: (self._sign * (t.value or 0.0), t.index))[:TOP]
+
+    def exclude(self, trial: Trial) -> None:
+        """It tells nothing of others."""
 
     @property
     def best(self) -> Trial | None:

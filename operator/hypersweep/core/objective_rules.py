@@ -53,6 +53,7 @@ def _no_objective(spec: SweepSpec, metric: str, where: str) -> list[tuple[str, s
     return [] if metric in metrics else [(where, told)]
 
 
+_ONCE = "!has(self.repeats.count) || self.repeats.count == 1"
 _ALL_LAST = "self.objectives.all(o, !has(o.reduction) || o.reduction == 'Last')"
 OBJECTIVES = (
     Rule(
@@ -104,5 +105,39 @@ OBJECTIVES = (
         reason="FieldValueForbidden",
         message="`expectedImprovementBelow` is for one objective: of several there is no one best to improve",
         holds=lambda s: s.stop_when.expected_improvement_below is None or len(s.objectives) == 1,
+    ),
+    Rule(
+        field="stopWhen.expectedImprovementBelow",
+        cel=f"!has(self.stopWhen.expectedImprovementBelow) || ({_ONCE})",
+        reason="FieldValueForbidden",
+        message="`expectedImprovementBelow` is of single trials; with `repeats` further ones of an assignment are no search",
+        holds=lambda s: s.stop_when.expected_improvement_below is None or s.repeats.count == 1,
+    ),
+    Rule(
+        field="stopWhen.noImprovement",
+        cel=f"!has(self.stopWhen.noImprovement) || ({_ONCE})",
+        reason="FieldValueForbidden",
+        message="`noImprovement` counts single trials; with `repeats` a lucky one of an assignment would improve the best",
+        holds=lambda s: s.stop_when.no_improvement is None or s.repeats.count == 1,
+    ),
+    Rule(
+        field="repeats.count",
+        cel=f"({_ONCE}) || self.objectives.size() == 1",
+        message="with several objectives an assignment is run once; `count` must be 1",
+        holds=lambda s: s.repeats.count == 1 or len(s.objectives) == 1,
+    ),
+    Rule(
+        field="reuse",
+        cel=f"!has(self.reuse) || ({_ONCE})",
+        reason="FieldValueForbidden",
+        message="with `reuse` equal assignments have equal seeds; with `repeats` each is to have another",
+        holds=lambda s: s.reuse is None or s.repeats.count == 1,
+    ),
+    Rule(
+        field="repeats.racing",
+        cel=f"!has(self.repeats.racing) || !self.repeats.racing || !({_ONCE})",
+        reason="FieldValueForbidden",
+        message="`racing` needs a `count` of at least 2",
+        holds=lambda s: not s.repeats.racing or s.repeats.count > 1,
     ),
 )

@@ -20,6 +20,8 @@ MARGIN = 0.1  # … beyond the worst of them, by so much of the way from their b
 class Front:
     """The front of the trials added. `signs`: of each objective, -1 where larger is better."""
 
+    assignments = None
+
     def __init__(self, signs: Sequence[float]) -> None:
         self._signs = tuple(signs)
         self._members: list[tuple[Point, Trial]] = []
@@ -36,6 +38,9 @@ class Front:
         kept = [(other, t) for other, t in self._members if not _beats(point, other) and other != point]
         self._members = [*kept, (point, trial)]
         self._shown = None
+
+    def exclude(self, trial: Trial) -> None:
+        """It tells nothing of others."""
 
     @property
     def members(self) -> list[Trial]:

@@ -15,6 +15,7 @@ from hypersweep.core.constraints import Constraint
 from hypersweep.core.domain import Choices, Interval, Lattice
 from hypersweep.core.errors import Problem
 from hypersweep.core.keyed import number, permuted
+from hypersweep.core.proposals import propose
 from hypersweep.core.space import Dimension, Space
 from hypersweep.core.spec import SweepSpec, seconds
 from hypersweep.core.strategies import grid, random
@@ -104,7 +105,7 @@ def outlook(
         constraints=tuple((c, Estimate(sum(map(c.holds, points)), len(points))) for c in space.constraints),
         meets=Estimate(sum(map(space.meets, points)), len(points)) if space.constraints else None,
         first=proposed,
-        certain=min(len(proposed), max(spec.trials.parallel, len(spec.initial_trials))),
+        certain=min(len(proposed), max(spec.trials.parallel, _settled(spec))),
         warnings=(*advice(spec), *hints(spec)),
         cost=None if trial_hours is None else _cost(spec, trial_hours, price),
     )
@@ -156,11 +157,22 @@ def _proposed(spec: SweepSpec, count: int) -> Iterator[Assignment]:
     """What is proposed while nothing has ended."""
     pending: list[Trial] = []
     for index in range(count):
-        found = strategies.suggest(spec, history=(), pending=pending, trial=index)
+        found = propose(spec, history=(), pending=pending, trial=index)
         if found is None:
             return
-        pending.append(Trial(index=index, run="", parameters=found))
-        yield found
+        pending.append(Trial(index=index, run="", parameters=found.parameters))
+        yield found.parameters
+
+
+def _settled(spec: SweepSpec) -> int:
+    """Trials of initial assignments. When racing, results decide which of them has its next seed, and when."""
+    return len(spec.initial_trials) * (1 if spec.repeats.racing else spec.repeats.count)
+
+
+def assignments(spec: SweepSpec) -> int:
+    """How many assignments all trials come to, at least: when racing, half of the trials bring a new one, or more."""
+    each = min(spec.repeats.count, 2) if spec.repeats.racing else spec.repeats.count
+    return math.ceil(spec.trials.max / each)
 
 
 # ---- warnings ----------------------------------------------------------------------------------------------------------
@@ -172,17 +184,18 @@ def hints(spec: SweepSpec) -> list[Problem]:
 
 
 def _small_budget(spec: SweepSpec) -> Iterator[Problem]:
-    size, most = strategies.size(spec), spec.trials.max
+    size, most = strategies.size(spec), assignments(spec)
+    told = f"{spec.trials.max}" if spec.repeats.count == 1 else f"{spec.trials.max}, which makes {most} assignments,"
     searched = sum(d.domain.size != 1 for d in Space.of(spec).dimensions)
     if spec.strategy.name == "Grid":
         if size is not None and size > most:
             yield Problem(
-                "spec.trials.max", f"found {most}; the grid has {size:,} points, of which {most / size:.1%} are tried"
+                "spec.trials.max", f"found {told}; the grid has {size:,} points, of which {most / size:.1%} are tried"
             )
     elif most < PER_PARAMETER * searched and (size is None or size > most):
         yield Problem(
             "spec.trials.max",
-            f"found {most} for {searched} parameters; with fewer than {PER_PARAMETER} each, a search hardly learns which matter",
+            f"found {told} for {searched} parameters; with fewer than {PER_PARAMETER} each, a search hardly learns which matter",
         )
 
 
@@ -211,7 +224,7 @@ def _unknown_yet(spec: SweepSpec) -> Iterator[Problem]:
 def _cost(spec: SweepSpec, trial_hours: float, price: float | None) -> Cost:
     """An upper bound while each trial takes so long: no failed attempt, none stopped early."""
     size, most, parallel = strategies.size(spec), spec.trials.max, max(spec.trials.parallel, 1)
-    trials = most if size is None else min(most, size + len(spec.initial_trials))
+    trials = most if size is None else min(most, (size + len(spec.initial_trials)) * spec.repeats.count)
     clock, spent = math.ceil(trials / parallel) * trial_hours, trials * trial_hours
     if spec.stop_when.duration is not None:
         allowed = seconds(spec.stop_when.duration) / 3600

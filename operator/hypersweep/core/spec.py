@@ -208,6 +208,18 @@ class Strategy(Model):
     )
 
 
+class Repeats(Model):
+    """How often an assignment is run."""
+
+    count: Annotated[int, Field(ge=1, le=20)] = Field(
+        1, description="Trials of each assignment, each with a seed of its own; the assignment's value is their mean."
+    )
+    racing: bool = Field(
+        False,
+        description="True: one seed after the other, and further ones only for assignments that may be the best.",
+    )
+
+
 class InitialTrial(Model):
     """An assignment to try before the strategy proposes any."""
 
@@ -456,6 +468,10 @@ class SweepSpec(Model):
         description="Comparisons between parameters that every assignment meets, all of them. Frozen once created.",
     )
     strategy: Strategy = Field(Strategy(), description="What proposes the assignments. Frozen once created.")
+    repeats: Repeats = Field(
+        Repeats(),
+        description="How often an assignment is run; `trials.max` counts every run. Frozen once created.",
+    )
     initial_trials: Annotated[list[InitialTrial], Field(max_length=100)] = Field(
         [], description="Assignments to try before the strategy proposes any, in this order. Frozen once created."
     )

@@ -258,6 +258,10 @@ def _entry(trial: Trial, spec: SweepSpec, context: Context, *, most: int = ASSIG
         "objectives": {o.metric: value for o, value in zip(spec.objectives, trial.values, strict=True)},
         "run": {"id": trial.run, **_url(context, trial.run)},
     }
+    if spec.repeats.count > 1:
+        entry["repeats"] = trial.repeats
+        if trial.interval is not None and all(map(math.isfinite, trial.interval)):
+            entry["interval"] = list(trial.interval)
     if sum(len(str(v)) + len(k) for k, v in trial.parameters.items()) <= most:
         entry["parameters"] = dict(trial.parameters)
     return entry

@@ -62,7 +62,11 @@ class Entry(Part):
         {}, description="The trial's assignment (left out where it is long).", json_schema_extra={**ANYTHING}
     )
     objectives: dict[str, float] = Field({}, description="The exact value of each objective.")
-    run: Run = Field(Run(), description="The trial's MLflow run.")
+    repeats: int = Field(0, description="Of an assignment that is run with several seeds: how many succeeded.")
+    interval: list[float] = Field(
+        [], description="Between what its mean lies, with 95 % confidence; absent while no assignment has two results."
+    )
+    run: Run = Field(Run(), description="The trial's MLflow run; of several, the first's.")
 
 
 class Failure(Part):

@@ -87,6 +87,12 @@ class Tally:
     def ended(self) -> int:
         return sum(self.counts.values())
 
+    @property
+    def observed(self) -> int:
+        """How many of them a strategy sees: with repeats, one for each assignment."""
+        assignments = self.leaders.assignments
+        return self.ended if assignments is None else assignments
+
     def take(self, index: int) -> None:
         """Mark an index as used, by an open trial or an ended one."""
         self._taken.add(index)
@@ -115,8 +121,7 @@ class Tally:
         self.flat += trial.reason == Reason.NO_CURVE
         self.reused += trial.reason == Reason.REUSED
         self.spent = total([self.spent, *trial.spent.values()])
-        if _may_win(trial):
-            self.leaders.add(trial)
+        (self.leaders.add if _may_win(trial) else self.leaders.exclude)(trial)
         self._judge(trial)
         self._count_streak(trial)
         if trial.outcome is Outcome.FAILED or trial.reason == Reason.OUT_OF_MEMORY:

@@ -128,6 +128,8 @@ class Trial(_Valued):
     message: str = ""
     where: str = ""
     ended: float | None = None
+    repeats: int = 1  # of an assignment's trials taken as one: how many its value is the mean of …
+    interval: tuple[float, float] | None = None  # … and between what it lies, with 95 % confidence
     progress: float | None = None  # when the newest metric was logged (running trials)
     rungs: Marks = field(default_factory=dict)  # what early stopping has seen of its curve
     curve_since: float | None = None  # when its metric had points at two places, as far as early stopping has seen

@@ -16,6 +16,7 @@ from matplotlib.figure import Figure
 from hypersweep.core.analysis.evidence import Evidence
 from hypersweep.core.analysis.findings import Objective, Parameter, Report
 from hypersweep.core.analysis.levels import Levels, levels_of, short
+from hypersweep.core.analysis.observations import observations
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Outcome, Trial
@@ -40,7 +41,7 @@ def save(folder: Path, report: Report, spec: SweepSpec, trials: Sequence[Trial])
 def figures(report: Report, spec: SweepSpec, trials: Sequence[Trial]) -> dict[str, Figure]:
     """The pictures by name; those without anything to show are left out."""
     space, made = Space.of(spec), dict[str, Figure]()
-    known = tuple(sorted(trials, key=lambda t: (t.index, t.run)))
+    known = observations(spec, sorted(trials, key=lambda t: (t.index, t.run)))
     for i, found in enumerate(report.objectives):
         end = f"-{i + 1}" if len(report.objectives) > 1 else ""
         evidence = Evidence(space=space, metric=found.metric, goal=spec.objectives[i].goal, trials=known, which=i)

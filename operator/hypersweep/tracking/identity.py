@@ -20,6 +20,7 @@ FROZEN = {
     "parameters",
     "parameter_constraints",
     "strategy",
+    "repeats",
     "initial_trials",
     "warm_start",
     "reuse",

@@ -13,6 +13,7 @@ from hypersweep.core.analysis.failures import blames
 from hypersweep.core.analysis.findings import Best, Objective, Parameter, Point, Report, Together
 from hypersweep.core.analysis.lessons import lessons
 from hypersweep.core.analysis.levels import levels_of
+from hypersweep.core.analysis.observations import observations, worse_end
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Trial
@@ -22,13 +23,14 @@ def analyze(spec: SweepSpec, trials: Sequence[Trial]) -> Report:
     """What these trials (open ones included) teach of the spec's space and objectives."""
     space = Space.of(spec)
     known = tuple(sorted(trials, key=lambda t: (t.index, t.run)))
+    seen = observations(spec, known)
     levels = levels_of(space)
-    assignments = [t.parameters for t in known]
+    assignments = [t.parameters for t in seen]
     failures = tuple(blames(levels, known))
     tried = tuple(coverage.tried(levels, assignments))
     unseen = tuple(coverage.unseen(levels, assignments))
     found = [
-        _objective(Evidence(space=space, metric=o.metric, goal=o.goal, trials=known, which=i))
+        _objective(Evidence(space=space, metric=o.metric, goal=o.goal, trials=seen, which=i))
         for i, o in enumerate(spec.objectives)
     ]
     return Report(
@@ -85,7 +87,7 @@ def _best(evidence: Evidence) -> tuple[Best, ...]:
     """The two best trials that met everything that was asked of them."""
     sign = 1 if evidence.goal == "Minimize" else -1
     won = [t for t in evidence.measured if t.outcome == "Succeeded"]
-    ranked = sorted(won, key=lambda t: (sign * (evidence.value(t) or 0.0), t.index))
+    ranked = sorted(won, key=lambda t: (worse_end(t, sign * (evidence.value(t) or 0.0)), t.index))
     return tuple(
         Best(trial=t.index, run=t.run, value=evidence.value(t) or 0.0, parameters=dict(t.parameters))
         for t in ranked[:2]

@@ -23,9 +23,9 @@ def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tria
     `history` holds the committed trials, and with negative indices those of a warm start, `pending` the open ones, in any order,
     with any gaps. The first trials are the initial ones. SpecError: see `problems`. StrategyError: one that others wrote failed.
     """
-    first = _first(spec, Space.of(spec))
-    if trial < len(first):
-        return first[trial]
+    begun = first(spec)
+    if trial < len(begun):
+        return begun[trial]
     return catalog.ask(spec.strategy.name, _question(spec, history=history, pending=pending, trial=trial))
 
 
@@ -47,8 +47,7 @@ def _question(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tr
     """What the strategy is asked; initial trials that are still to be planned are open ones to it."""
     space, name = Space.of(spec), spec.strategy.name
     known = {t.index for t in (*history, *pending)}
-    first = enumerate(_first(spec, space))
-    promised = [Trial(index=i, run="", parameters=p) for i, p in first if i not in known]
+    promised = [Trial(index=i, run="", parameters=p) for i, p in enumerate(first(spec)) if i not in known]
     return Question(
         space=space,
         goals=tuple(o.goal for o in spec.objectives),
@@ -60,8 +59,9 @@ def _question(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Tr
     )
 
 
-def _first(spec: SweepSpec, space: Space) -> list[Assignment]:
+def first(spec: SweepSpec) -> list[Assignment]:
     """What is tried before anything is proposed: the initial trials, then the defaults, where there are any."""
+    space = Space.of(spec)
     seed = spec.strategy.seed
     found = initial.assignments(space, spec.initial_trials, seed=seed)
     default = defaults.assignment(space, seen={space.key(a) for a in found}, seed=seed, trial=len(found))
@@ -116,7 +116,7 @@ def _of_strategy(spec: SweepSpec, space: Space) -> list[Problem]:
 
 
 def effective(spec: SweepSpec, *, ended: int = 0, before: int = 0) -> tuple[str, str]:
-    """The strategy that is at work after so many ended trials, with so many of a warm start, and why, for people."""
+    """The strategy that is at work after so many ended trials (with repeats: assignments; `before`: of a warm start), and why."""
     space, count = Space.of(spec), size(spec)
     points = "infinitely many points" if count is None else f"{count:,} point{'s' if count > 1 else ''}"
     if spec.parameter_constraints:
@@ -126,7 +126,8 @@ def effective(spec: SweepSpec, *, ended: int = 0, before: int = 0) -> tuple[str,
         return spec.strategy.name, f"as asked for; {about}"
     startup = settings.AutoSettings.model_validate(spec.strategy.settings).startup
     name, why = phases.told(space, ended, before=before, startup=startup, objectives=len(spec.objectives))
-    return name, f"{why}; {about}, {ended} trial{'' if ended == 1 else 's'} ended"
+    what = "trial" if spec.repeats.count == 1 else "assignment"
+    return name, f"{why}; {about}, {ended} {what}{'' if ended == 1 else 's'} ended"
 
 
 def size(spec: SweepSpec) -> int | None:

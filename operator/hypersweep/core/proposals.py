@@ -1,0 +1,57 @@
+"""Which assignment a trial gets: a new one from the strategy, or one that is to be repeated with another seed.
+
+Pure: a function of what is recorded. With repeats the strategy sees one trial for each assignment, numbered as they would be
+if there were no repeats (the initial ones by their place, the others as they were first tried): it proposes none twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import count as counting
+
+from hypersweep.core.aim import Aim
+from hypersweep.core.repeats import Group, as_one, grouped, next_repeat
+from hypersweep.core.spec import SweepSpec
+from hypersweep.core.strategies import first, suggest
+from hypersweep.core.trial import Assignment, Outcome, Trial
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A trial to be: its assignment, and the initial trial's name, if it is one (or a repeat of one)."""
+
+    parameters: Assignment
+    name: str = ""
+
+
+def propose(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], trial: int) -> Proposal | None:
+    """The assignment of trial number `trial`. None: all has been tried, for now with all the seeds that it is to have."""
+    if spec.repeats.count == 1:
+        parameters = suggest(spec, history=history, pending=pending, trial=trial)
+        return Proposal(parameters, _name(spec, trial)) if parameters is not None else None
+    sign, racing = Aim.of(spec).signs[0], spec.repeats.racing
+    groups = grouped((t for t in (*history, *pending) if t.index >= 0), sign=sign, first=first(spec))
+    due = next_repeat(groups, sign=sign, count=spec.repeats.count, racing=racing)
+    if due is None:
+        number = _free(groups)
+        parameters = _new(spec, groups, [t for t in history if t.index < 0], number)
+        if parameters is not None:
+            return Proposal(parameters, _name(spec, number))
+        due = next_repeat(groups, sign=sign, count=spec.repeats.count, racing=racing, exhausted=True)
+    return Proposal(due.parameters, due.trials[0].name) if due is not None else None
+
+
+def _new(spec: SweepSpec, groups: Sequence[Group], elsewhere: Sequence[Trial], number: int) -> Assignment | None:
+    """What the strategy answers who is shown groups for trials, and trials of other sweeps as they are."""
+    seen = [replace(as_one(group), index=group.number) for group in groups]
+    history = [*elsewhere, *(t for t in seen if t.outcome is not Outcome.OPEN)]
+    return suggest(spec, history=history, pending=[t for t in seen if t.outcome is Outcome.OPEN], trial=number)
+
+
+def _free(groups: Sequence[Group]) -> int:
+    """The smallest number that no group has."""
+    taken = {group.number for group in groups}
+    return next(number for number in counting() if number not in taken)
+
+
+def _name(spec: SweepSpec, number: int) -> str:
+    return spec.initial_trials[number].name or "" if number < len(spec.initial_trials) else ""
