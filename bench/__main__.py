@@ -1,8 +1,8 @@
-"""Run the benchmarks: python -m bench [ask | engine | local | stopping | training | all | search] [options of that benchmark]."""
+"""Run the benchmarks: python -m bench [ask | engine | local | stopping | training | all | search | digits] [its options]."""
 
 import sys
 
-from bench import ask, engine, local, stopping, training
+from bench import ask, digits, engine, local, stopping, training
 from bench.search import main as search
 
 BENCHMARKS = {
@@ -12,7 +12,7 @@ BENCHMARKS = {
     "stopping": stopping.main,
     "training": training.main,
 }
-LONG = {"search": search.main}  # hours, and environments of their own: only when asked for
+LONG = {"search": search.main, "digits": digits.main}  # long, or in environments of their own: only when asked for
 
 
 def main() -> None:
