@@ -3,10 +3,13 @@
 Run it: python bench/ask.py [--trials 100 1000 10000] [--strategies Auto Grid …] [--asks 3]
 
 The space has ten parameters of all types, two of them conditional; a tenth of the history failed, eight trials are open.
+Before that, of the first strategy: how late an event loop is while a thread asks, as in the operator, and the process' memory.
 """
 
 import argparse
+import asyncio
 import math
+import resource
 import time
 from collections.abc import Sequence
 
@@ -40,10 +43,32 @@ PARAMETERS = [
 
 def main() -> None:
     arguments = _arguments()
-    print(f"{'strategy':<10}" + "".join(f"{n:>12,}" for n in arguments.trials) + "   trials in the history; ms an ask")
+    print(f"{'trials':>8}{'loop late by, ms: median':>28}{'most':>8}{'memory, MiB':>14}   {arguments.strategies[0]}")
+    for trials in arguments.trials:
+        late = sorted(asyncio.run(lateness(_spec(arguments.strategies[0]), trials=trials, asks=arguments.asks)))
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(f"{trials:>8,}{1000 * late[len(late) // 2]:>28.1f}{1000 * late[-1]:>8.1f}{memory:>14.0f}")
+    print(
+        f"\n{'strategy':<10}" + "".join(f"{n:>12,}" for n in arguments.trials) + "   trials in the history; ms an ask"
+    )
     for name in arguments.strategies:
         costs = [cost(_spec(name), trials=n, asks=arguments.asks) for n in arguments.trials]
         print(f"{name:<10}" + "".join(f"{1000 * c:>12.1f}" for c in costs))
+
+
+async def lateness(spec: SweepSpec, *, trials: int, asks: int) -> list[float]:
+    """Seconds that naps of a millisecond overslept, while as many asks as `asks` ran in a thread, one by one."""
+    history = made(Space.from_parameters(spec.parameters), trials)
+    late = []
+    for ask in range(asks):
+        asking = asyncio.create_task(
+            asyncio.to_thread(strategies.suggest, spec, history=history, pending=(), trial=trials + ask)
+        )
+        while not asking.done():
+            began = time.perf_counter()
+            await asyncio.sleep(0.001)
+            late.append(time.perf_counter() - began - 0.001)
+    return late
 
 
 def cost(spec: SweepSpec, *, trials: int, asks: int) -> float:
