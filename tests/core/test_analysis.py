@@ -18,8 +18,8 @@ from hypersweep.core.analysis.report import analyze
 from hypersweep.core.strategies import tpe
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Outcome, Reason, Trial
+from hypersweep.testing.spaces import SPACES, parameters, space
 from tests.core.histories import PARAMETERS, history, make_sweep
-from tests.core.spaces import SPACES, parameters, space
 
 
 def found(trials: Sequence[Trial], **changes: Any) -> Objective:

@@ -15,7 +15,7 @@ from hypersweep.core.expression import read
 from hypersweep.core.reach import reach
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
-from tests.core.spaces import Json, space
+from hypersweep.testing.spaces import Json, space
 
 PARAMETERS: list[Json] = [
     {"name": "layers", "type": "Integer", "min": -8, "max": 8},

@@ -11,7 +11,7 @@ from hypersweep.core import strategies
 from hypersweep.core.plan import Estimate, Outlook, assignments, hints, outlook
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Outcome, Trial
-from tests.core.spaces import OPTIMIZER, Json
+from hypersweep.testing.spaces import OPTIMIZER, Json
 from tests.corpus.cases import manifest
 
 CONDITIONAL: list[Json] = [

@@ -21,7 +21,7 @@ from hypersweep.core.ranking import Ranking
 from hypersweep.core.space import Space
 from hypersweep.core.spec import Parameter
 from hypersweep.core.strategies import random as random_strategy
-from tests.core.spaces import OPTIMIZER, SPACES, Json, every, parameters, space
+from hypersweep.testing.spaces import OPTIMIZER, SPACES, Json, every, parameters, space
 
 GOOD: Json = {"lr": 0.001, "dropout": 0.5, "width": 64, "layers": 7, "batch": 32.5, "optimizer": "adam"}
 SGD: Json = {"optimizer": "sgd", "nesterov": True, "momentum": 0.3}
