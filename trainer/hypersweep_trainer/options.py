@@ -38,6 +38,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "HYPERSWEEP_CHECKPOINT_DIR": "directory of this trial's checkpoints; without it there are none",
     "HYPERSWEEP_RANGE_TEST": 'JSON object {"min": …, "max": …}: do the learning-rate range test between, do not train',
     "HYPERSWEEP_TERMINATION_LOG": "file for the termination message, instead of /dev/termination-log",
+    "HYPERSWEEP_IMAGE": "the container image, to be noted with the results; set for trials on a cluster",
     "MLFLOW_TRACKING_URI": "where metrics go; without it they are only printed",
     "MLFLOW_RUN_ID": "a prepared run to log to, left open at the end; without it the trainer starts and ends its own",
     "MLFLOW_EXPERIMENT_ID": "experiment of an own run; also MLFLOW_EXPERIMENT_NAME",

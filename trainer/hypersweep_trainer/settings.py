@@ -19,6 +19,18 @@ from hypersweep_trainer.rules import LOSSES, MODELS, RULES
 
 Where = Literal["settings", "parameters"]
 
+# Settings that may differ between the attempts of one trial without changing what it computes.
+MAY_CHANGE = {
+    "epochs",
+    "device",
+    "threads",
+    "checkpoint_every",
+    "tracking_patience",
+    "log_every",
+    "log_model",
+    "baselines",
+}
+
 
 def _whole(value: object) -> object:
     """A JSON number such as 32.0 is the integer 32: not every JSON writer keeps the two apart."""
@@ -182,6 +194,9 @@ class Settings(BaseModel):
     )
     log_every: Whole = Field(
         10, ge=0, le=1_000_000, description="steps between values of step_loss and step_lr; 0: none"
+    )
+    log_model: bool = Field(
+        True, description="keep the final model with the results in MLflow, to be loaded with mlflow.pyfunc"
     )
     tracking_patience: float = Field(
         120, ge=0, le=86_400, description="seconds to go on trying, after the last epoch, to deliver results"

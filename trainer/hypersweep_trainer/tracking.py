@@ -1,24 +1,29 @@
 """Where results go: printed always, and to MLflow if there is a server.
 
-Owns the queue of results that the server has not taken yet. Refuses to let a server stop a training: what can't be
-sent now is kept and sent later, and only after the last epoch is it waited for, with a bound. Imports mlflow (2 to
-4 s) only where there is a server, at the first result.
+Owns what is reported and when. A result is written to a journal first (`journal.py`), and sent from there by a thread
+(`sender.py`), so that neither a slow server nor one that is away costs a training anything. Only after the last epoch is
+the server waited for, with a bound.
 """
 
 from __future__ import annotations
 
+import hashlib
+import json
 import logging
-import math
-import os
+import shutil
+import tempfile
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
-from hypersweep_trainer.exits import ExitCode, Interrupted, UndeliveredError
-from hypersweep_trainer.settings import Settings, spelled
-
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
+from hypersweep_trainer.exits import ExitCode
+from hypersweep_trainer.journal import Entry, Journal, Kind
+from hypersweep_trainer.machine_load import MachineLoad
+from hypersweep_trainer.run import Run
+from hypersweep_trainer.sender import Sender
+from hypersweep_trainer.settings import MAY_CHANGE, Settings
 
 log = logging.getLogger(__name__)
 
@@ -26,17 +31,35 @@ Metrics = dict[str, float]
 
 UNPRINTED = ("seconds_", "memory_mb")  # logged all the same
 
-# Answers that no waiting will change, by MLflow's error codes.
-FINAL_ANSWERS = {"RESOURCE_DOES_NOT_EXIST", "PERMISSION_DENIED", "UNAUTHENTICATED", "ENDPOINT_NOT_FOUND"}
+FLUSH_SECONDS = 5.0  # when interrupted: a part of Kubernetes' grace period of 30 s
+LAST_SECONDS = 15.0  # after any other early end
+STATUS = {  # of an own run
+    ExitCode.DONE: "FINISHED",
+    ExitCode.UNDELIVERED: "FINISHED",  # read when it is delivered after all
+    ExitCode.INTERRUPTED: "KILLED",
+}
 
 
 class Tracker:
     """Prints results, and remembers the last ones."""
 
+    directory: Path | None = (
+        None  # for what waits to be sent; None: nobody keeps what `describe` and `log_file` are given
+    )
+
     def __init__(self) -> None:
         """Start with nothing reported."""
         self.step = 0  # epochs completed
         self.metrics: Metrics = {}
+
+    def begin(self, directory: Path | None) -> None:
+        """The training starts, or goes on; `directory` is kept between its attempts."""
+
+    def describe(self, details: Mapping[str, Any]) -> None:
+        """Report what the results rest on: see `fingerprint.details`."""
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """Keep a file or folder with the results; it must stay until the process ends."""
 
     def log(self, metrics: Metrics, *, step: int) -> None:
         """Report the metrics of one epoch; never raises for a server's sake."""
@@ -68,124 +91,82 @@ class Tracker:
 
 
 class MlflowTracker(Tracker):
-    """Sends results to one MLflow run: the prepared one, left open at the end, or one of its own.
-
-    One request per epoch; after a failure the next is put off, for twice as long each time (5 s to 60 s).
-    """
+    """Reports to one MLflow run: the prepared one, left open at the end, or one of its own."""
 
     def __init__(self, *, run_id: str | None, params: Mapping[str, object]) -> None:
         """Log to the prepared run `run_id`, else to a new one, which gets the `params` that it does not have yet."""
         super().__init__()
         self.run_id = run_id
-        self._owned = run_id is None
-        self._params: Mapping[str, object] | None = params  # None once sent
-        self._unsent: list[tuple[int, int, Metrics]] = []  # step, milliseconds since the epoch of Unix, metrics
-        self._client: MlflowClient | None = None
-        self._pause = 5.0
-        self._not_before = 0.0
-        self._error = ""
-        self._refused = False  # an answer that no waiting will change
+        self._params = params
+        self._journal: Journal | None = None
+        self._sender: Sender | None = None
+        self._temporary: Path | None = None
+        self._load = MachineLoad()
+
+    def begin(self, directory: Path | None) -> None:
+        """Open the journal, in `directory` or a temporary one, and send what an earlier attempt left there."""
+        if directory is None:
+            self._temporary = directory = Path(tempfile.mkdtemp(prefix="hypersweep-journal-"))
+        self.directory = directory
+        lasting = {name: value for name, value in self._params.items() if name not in MAY_CHANGE}
+        training = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:16]
+        self._journal = journal = Journal(directory, run=self.run_id, name=f"journal-{training}")
+        run = Run(run_id=journal.run, owned=self.run_id is None, token=uuid4().hex, params=self._params)
+        self._sender = Sender(journal, run)
+
+    def describe(self, details: Mapping[str, Any]) -> None:
+        """Once in all attempts."""
+        self._keep("details", details)
+
+    def log_file(self, path: Path, folder: str = "") -> None:
+        """To the run's artifacts."""
+        self._keep("file", {"path": str(path), "folder": folder})
 
     def log(self, metrics: Metrics, *, step: int) -> None:
-        """Print, queue, and send unless the server failed a moment ago."""
+        """Print and keep."""
         super().log(metrics, step=step)
-        self._unsent.append((step, time.time_ns() // 1_000_000, metrics))
-        if time.monotonic() >= self._not_before:
-            self._attempt(self._send)
+        self._keep("epoch", metrics, step=step)
+        self._sample()
 
     def log_step(self, metrics: Metrics, *, step: int) -> None:
-        """Queue; it goes with the epoch."""
-        self._unsent.append((step, time.time_ns() // 1_000_000, metrics))
+        """Keep."""
+        self._keep("step", metrics, step=step)
+        self._sample()
 
     def log_baselines(self, metrics: Metrics) -> None:
-        """Print and queue, as step 0."""
+        """Print and keep, as step 0."""
         super().log_baselines(metrics)
-        self.log_step(metrics, step=0)
-
-    def state(self) -> dict[str, Any]:
-        """The run and what it has not received, so that neither is lost with the process."""
-        return super().state() | {"run_id": self.run_id, "owned": self._owned, "unsent": list(self._unsent)}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on in the earlier attempt's own run, unless another was prepared for this one."""
-        super().restore(state)
-        if self._owned:
-            self.run_id = state.get("run_id")
-        self._unsent = [(step, when, dict(metrics)) for step, when, metrics in state.get("unsent", ())]
+        self._keep("start", metrics)
 
     def deliver(self, *, patience: float, interrupted: Callable[[], bool]) -> None:
         """Send what is left, trying again for `patience` seconds."""
-        deadline = time.monotonic() + patience
-        wait = 1.0
-        while self._left() and not self._attempt(self._send):
-            again = time.monotonic() + wait
-            if self._refused or again > deadline:
-                raise UndeliveredError(f"MLflow did not take the results: {self._error}")
-            while time.monotonic() < again:
-                if interrupted():
-                    raise Interrupted("asked to stop while waiting for the tracking server")
-                time.sleep(0.2)
-            wait = min(2 * wait, 15.0)
+        if self._sender:
+            self._sender.deliver(patience=patience, interrupted=interrupted)
 
     def close(self, code: ExitCode) -> None:
-        """Send what is left, once, and end an own run. A prepared run belongs to whoever prepared it."""
-        # Interrupted: time is short, and the checkpoint has what is left. Undelivered: it was tried long enough.
-        if self._left() and code not in (ExitCode.INTERRUPTED, ExitCode.UNDELIVERED):
-            self._attempt(self._send)
-        if self._owned and self.run_id is not None and not self._left():
-            status = {ExitCode.DONE: "FINISHED", ExitCode.INTERRUPTED: "KILLED"}.get(code, "FAILED")
-            self._attempt(lambda: self._connected().set_terminated(self.run_id or "", status=status))
+        """End an own run, and give what is left a last chance. A prepared run belongs to whoever prepared it."""
+        if self._journal is None or self._sender is None:
+            return
+        self._keep("end", {"status": STATUS.get(code, "FAILED")})
+        tried_enough = code == ExitCode.UNDELIVERED
+        seconds = FLUSH_SECONDS if code == ExitCode.INTERRUPTED else LAST_SECONDS
+        sent = not tried_enough and self._sender.flush(seconds=seconds)
+        self._sender.close()
+        self._journal.sync()
+        if sent and self._temporary:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+        elif not sent:
+            log.warning("MLflow has not taken %d results; they are in %s", len(self._journal), self._journal.directory)
 
-    def _left(self) -> bool:
-        return bool(self._unsent) or self._params is not None
+    def _sample(self) -> None:
+        if found := self._load.sample():
+            self._keep("load", found, step=self._load.samples)
 
-    def _attempt(self, action: Callable[[], None]) -> bool:
-        """Do one thing with the server; a failure is warned of, and puts off the next automatic try."""
-        try:
-            action()
-        except Exception as error:  # noqa: BLE001  # its own, urllib3's, SQLAlchemy's: training goes on
-            before, self._error = self._error, f"{type(error).__name__}: {error}"[:500]
-            self._refused = getattr(error, "error_code", None) in FINAL_ANSWERS
-            self._not_before = math.inf if self._refused else time.monotonic() + self._pause
-            self._pause = min(2 * self._pause, 60.0)
-            if self._error != before:  # once per cause: a wait for the server repeats it
-                log.warning("MLflow: %s (results are kept and sent later)", self._error)
-            return False
-        self._pause, self._not_before, self._error = 5.0, 0.0, ""
-        return True
-
-    def _send(self) -> None:
-        from mlflow.entities import Metric, Param
-
-        client = self._connected()
-        if self.run_id is None:
-            self.run_id = client.create_run(self._experiment(client), run_name="hypersweep_trainer").info.run_id
-        params: list[Param] = []
-        if self._params is not None:
-            present = client.get_run(self.run_id).data.params  # a param can't be written twice with another spelling
-            params = [Param(name, spelled(value)) for name, value in self._params.items() if name not in present]
-        metrics = [
-            Metric(name, value, when, step) for step, when, values in self._unsent for name, value in values.items()
-        ]
-        client.log_batch(self.run_id, metrics=metrics, params=params)
-        self._unsent.clear()
-        self._params = None
-
-    def _connected(self) -> MlflowClient:
-        if self._client is None:
-            from mlflow import MlflowClient
-
-            self._client = MlflowClient()
-        return self._client
-
-    @staticmethod
-    def _experiment(client: MlflowClient) -> str:
-        """The experiment that the environment names, by MLflow's own variables; else MLflow's default one."""
-        if given := os.environ.get("MLFLOW_EXPERIMENT_ID"):
-            return given
-        name = os.environ.get("MLFLOW_EXPERIMENT_NAME", "Default")
-        found = client.get_experiment_by_name(name)
-        return str(found.experiment_id if found else client.create_experiment(name))
+    def _keep(self, kind: Kind, content: Mapping[str, Any], *, step: int = 0) -> None:
+        if self._journal is None or self._sender is None:
+            raise RuntimeError("a tracker reports only after begin()")
+        if content and self._journal.append(Entry(kind, step, time.time_ns() // 1_000_000, content)):
+            self._sender.wake()
 
 
 def open_tracker(settings: Settings, environ: Mapping[str, str]) -> Tracker:

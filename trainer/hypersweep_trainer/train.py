@@ -23,6 +23,8 @@ from hypersweep_trainer.data import load
 from hypersweep_trainer.data.prefetch import batches_of
 from hypersweep_trainer.device import autocast, choose_device, make_reproducible, peak_memory
 from hypersweep_trainer.exits import BadInputError, InfeasibleError, Interrupted
+from hypersweep_trainer.final_model import save_model
+from hypersweep_trainer.fingerprint import details
 from hypersweep_trainer.losses import make_loss
 from hypersweep_trainer.metrics import make_scorer
 from hypersweep_trainer.models import make_model
@@ -30,14 +32,11 @@ from hypersweep_trainer.optimizers import make_optimizer
 from hypersweep_trainer.options import Job
 from hypersweep_trainer.rules import FULL_BATCH
 from hypersweep_trainer.schedules import Plan, Plateau, learning_rate
-from hypersweep_trainer.settings import Settings
+from hypersweep_trainer.settings import MAY_CHANGE, Settings
 from hypersweep_trainer.startup import Interruption
 from hypersweep_trainer.tracking import Metrics, Tracker
 
 log = logging.getLogger(__name__)
-
-# Settings that may differ between the attempts of one trial without changing what it computes.
-MAY_CHANGE = {"epochs", "device", "threads", "checkpoint_every", "tracking_patience", "log_every", "baselines"}
 
 AT_ONCE = 2**20  # numbers, at most, that are validated together: not batch_size, which must not change a result
 PHASES = ("data", "forward", "backward", "optimizer")
@@ -223,11 +222,15 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     # A budget is where to stop, not what to plan for: the rates of a trial that is promoted to a larger one agree.
     training = Training(settings, horizon=max(settings.epochs, job.budget))
     checkpoints = Checkpoints(job.checkpoint_dir) if job.checkpoint_dir else None
-    if checkpoints and (found := checkpoints.latest()):
+    found = checkpoints.latest() if checkpoints else None
+    if found:
         training.restore(found["training"])
         tracker.restore(found["tracking"])
         log.info("going on from epoch %d, batch %d", training.epoch, training.batch)
-    elif settings.baselines:
+    tracker.begin(job.checkpoint_dir)
+    if tracker.directory:
+        tracker.describe(details(settings, training.data, training.model, checkpoints=job.checkpoint_dir))
+    if settings.baselines and not found:
         tracker.log_baselines(baselines(training.data))
 
     def save() -> None:
@@ -250,4 +253,6 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
         if checkpoints is None:
             log.warning("no checkpoint directory: what was learnt is lost")
         raise
+    if tracker.directory and settings.log_model and (model := save_model(training, tracker.directory / "model")):
+        tracker.log_file(model, folder="model")
     tracker.deliver(patience=settings.tracking_patience, interrupted=lambda: interruption.requested)

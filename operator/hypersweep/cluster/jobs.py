@@ -63,6 +63,8 @@ def manifest(*, owner: Owner, spec: SweepSpec, trial: Trial, tracking: Target, t
         container.setdefault("image", trainer_image)
         container.setdefault("command", [*_TRAINER_COMMAND])
     variables = environment(spec=spec, sweep=owner.name, identity=owner.identity, trial=trial, tracking=tracking)
+    if spec.trainer is not None:  # a container can't ask what it was made from
+        variables = {**variables, "HYPERSWEEP_IMAGE": container["image"]}
     container["env"] = _variables(variables, container.get("env") or [])
     given = [_literal(argument) for argument in arguments(spec, trial.parameters)]
     if given:

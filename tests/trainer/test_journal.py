@@ -1,0 +1,77 @@
+"""The journal: what is written down is sent once, whatever ends the process in between."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hypersweep_trainer.journal import Entry, Journal
+
+
+def step(number: int, **metrics: float) -> Entry:
+    """Metrics of one step."""
+    return Entry("step", number, 1000 + number, metrics or {"loss": 0.5})
+
+
+def journal(folder: Path, *, run: str | None = "r", entries: int = 0) -> Journal:
+    """A journal with so many new steps."""
+    made = Journal(folder, run=run)
+    for number in range(entries):
+        made.append(step(number + 1))
+    return made
+
+
+def test_the_next_attempt_sends_what_is_left(tmp_path: Path) -> None:
+    """In order, and with the time at which it was measured."""
+    journal(tmp_path, entries=3).taken(1)
+    assert journal(tmp_path).first(10) == [step(2), step(3)]
+
+
+def test_what_an_earlier_attempt_measured_is_not_measured_again(tmp_path: Path) -> None:
+    """A step that is repeated after a kill keeps its first values; the step after it is new."""
+    journal(tmp_path, entries=3).taken(3)
+    second = journal(tmp_path)
+    assert [second.append(step(number, loss=9.0)) for number in (2, 3, 4)] == [False, False, True]
+    assert second.first(10) == [step(4, loss=9.0)]
+
+
+def test_another_run_receives_all_of_it(tmp_path: Path) -> None:
+    """A run that was prepared anew has the whole curve."""
+    journal(tmp_path, entries=3).taken(3)
+    assert len(journal(tmp_path, run="another")) == 3
+
+
+def test_an_own_run_is_found_again(tmp_path: Path) -> None:
+    """Also if nothing but its making succeeded."""
+    journal(tmp_path, run=None, entries=1).belongs_to("made")
+    again = journal(tmp_path, run=None)
+    assert (again.run, len(again)) == ("made", 1)
+
+
+def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
+    """A process that was killed while writing costs that line, and the next one stands by itself."""
+    journal(tmp_path, entries=2)
+    file = tmp_path / "journal.jsonl"
+    file.write_bytes(file.read_bytes()[:-7])
+    second = journal(tmp_path)
+    second.append(step(2))
+    assert journal(tmp_path).first(10) == [step(1), step(2)]
+
+
+def test_a_disk_that_refuses_costs_the_file_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Results wait in memory, and it is said once."""
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    made = journal(blocked, entries=3)
+    assert len(made) == 3
+    assert caplog.text.count("results wait in memory only") == 1
+
+
+def test_a_request_is_not_too_large(tmp_path: Path) -> None:
+    """At most so many points, but always one entry."""
+    made = journal(tmp_path)
+    for number in range(1, 5):
+        made.append(step(number, a=1.0, b=2.0, c=3.0))
+    assert [entry.step for entry in made.first(7)] == [1, 2]
+    assert [entry.step for entry in made.first(1)] == [1]
