@@ -2,6 +2,7 @@
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
@@ -28,3 +29,7 @@ def _own_process_state() -> Iterator[None]:
         yield
     for number, handler in before.items():
         signal.signal(number, handler)
+    senders = [thread for thread in threading.enumerate() if thread.name == "mlflow"]
+    for thread in senders:  # one that lives on retries, and draws random numbers, in the middle of other tests
+        thread.join(20)
+    assert not [thread for thread in senders if thread.is_alive()], "a tracker was not closed"

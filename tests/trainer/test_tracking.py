@@ -133,7 +133,9 @@ def test_results_outlive_an_interruption_during_an_outage(client: mlflow_client,
     first.close(ExitCode.INTERRUPTED)
 
     os.environ["MLFLOW_TRACKING_URI"] = reachable
-    train(work, tracker=open_tracker(work.settings, os.environ), interruption=StopAfter())
+    second = open_tracker(work.settings, os.environ)
+    train(work, tracker=second, interruption=StopAfter())
+    second.close(ExitCode.DONE)
     assert [point.step for point in client.get_metric_history(run, "val_loss")] == [1, 2, 3, 4]
 
 
@@ -173,6 +175,7 @@ def test_a_silent_server_costs_no_time(silent_server: str, caplog: pytest.LogCap
         train(work, tracker=tracker, interruption=StopAfter())
     assert tracker.step == 50
     assert tracker.waited < 0.8
+    tracker.close(ExitCode.UNDELIVERED)
     assert time.monotonic() - started < 60
     assert caplog.text.count("results are kept and sent later") == 1
 
@@ -187,6 +190,7 @@ def test_stopping_ends_the_wait_for_a_server(silent_server: str) -> None:
     started = time.monotonic()
     with pytest.raises(Interrupted):
         tracker.deliver(patience=600, interrupted=lambda: True)
+    tracker.close(ExitCode.UNDELIVERED)
     assert time.monotonic() - started < 60
 
 
