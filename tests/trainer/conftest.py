@@ -2,6 +2,7 @@
 
 import os
 import signal
+import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,15 +22,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _own_process_state() -> Iterator[None]:
+def _own_process_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The trainer takes over the process's environment and signals: give both back, and begin with none of ours."""
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     bare = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
     with mock.patch.dict(os.environ, bare, clear=True):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # what a test leaves is removed with its folder
         yield
+        senders = [thread for thread in threading.enumerate() if thread.name == "mlflow"]
+        for thread in senders:  # one that lives on retries, and draws random numbers, in the middle of other tests
+            thread.join(20)
+        assert not [thread for thread in senders if thread.is_alive()], "a tracker was not closed"
     for number, handler in before.items():
         signal.signal(number, handler)
-    senders = [thread for thread in threading.enumerate() if thread.name == "mlflow"]
-    for thread in senders:  # one that lives on retries, and draws random numbers, in the middle of other tests
-        thread.join(20)
-    assert not [thread for thread in senders if thread.is_alive()], "a tracker was not closed"

@@ -111,6 +111,24 @@ def test_an_interrupted_own_run_is_continued(client: mlflow_client, tmp_path: Pa
     assert [point.step for point in client.get_metric_history(found.info.run_id, "val_loss")] == [1, 2, 3, 4]
 
 
+def test_nothing_stays_on_disk_once_all_is_sent(client: mlflow_client, tmp_path: Path) -> None:
+    """The journal and the final model are temporary where there are no checkpoints."""
+    assert main([*SMALL, "--log_model=true", "--epochs=1"]) == ExitCode.DONE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_read_only_container_costs_the_journal_only(
+    client: mlflow_client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where no temporary directory can be made, results go to MLflow from memory, and one line says what is missing."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "missing"))
+    os.environ["MLFLOW_EXPERIMENT_NAME"] = "read-only"
+    assert main([*SMALL, "--log_model=true"]) == ExitCode.DONE
+    (found,) = client.search_runs([client.get_experiment_by_name("read-only").experiment_id])
+    assert curve(client, found.info.run_id, "val_loss") == [1, 2, 3]
+    assert caplog.text.count("nowhere to write") == 1
+
+
 def test_a_run_that_does_not_exist_is_not_waited_for(client: mlflow_client, caplog: pytest.LogCaptureFixture) -> None:
     """An answer that no waiting will change ends the patience; the training was done, and says so by its own code."""
     os.environ["MLFLOW_RUN_ID"] = "0" * 32

@@ -13,8 +13,7 @@ import logging
 import os
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -39,21 +38,21 @@ class Entry(NamedTuple):
 class Journal:
     """What is to be sent, in order. One thread appends, another takes from the front."""
 
-    def __init__(self, directory: Path, *, run: str | None, name: str = "journal") -> None:
+    def __init__(self, directory: Path | None, *, run: str | None, name: str = "journal") -> None:
         """Read what an earlier attempt left in `directory`; with another `run` than its, all of it is to be sent.
 
-        `name` is that of the files, without their ends: two trainings in one directory need two.
+        `name` is that of the files, without their ends: two trainings in one directory need two. With None for a
+        directory, all of it waits in memory.
         """
         self.directory = directory
-        self._lines, self._progress = directory / f"{name}.jsonl", directory / f"{name}.sent"
+        place = directory or Path()
+        self._lines, self._progress = place / f"{name}.jsonl", place / f"{name}.sent"
         self._lock = threading.Lock()
         self._refused = False
-        entries, self.run, self._sent = [], run, 0
-        with self._tolerant("read"):
-            entries = self._read()
-            self._resume(run)
-        self._pending = deque(entries[self._sent :])
-        self._last = {entry.kind: entry.step for entry in entries}  # how far each curve has come
+        self.run, self._sent = run, 0
+        self._pending: deque[Entry] = deque()
+        self._last: dict[Kind, int] = {}  # how far each curve has come
+        self._try("read", lambda: self._resume(run))
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -63,8 +62,7 @@ class Journal:
         if entry.kind in ONCE and entry.step <= self._last.get(entry.kind, -1):
             return False
         self._last[entry.kind] = entry.step
-        with self._tolerant("written"), self._lines.open("ab", buffering=0) as file:
-            file.write((json.dumps(entry) + "\n").encode())  # one write: whole, or torn only by the machine's end
+        self._try("written", lambda: self._write(entry))
         with self._lock:
             self._pending.append(entry)
         return True
@@ -96,11 +94,18 @@ class Journal:
 
     def sync(self) -> None:
         """Have the disk keep what was written, also if the machine goes down."""
-        with self._tolerant("synced"), self._lines.open("ab") as file:
+        self._try("synced", self._sync)
+
+    def _sync(self) -> None:
+        with self._lines.open("ab") as file:
             os.fsync(file.fileno())
 
+    def _write(self, entry: Entry) -> None:
+        with self._lines.open("ab", buffering=0) as file:
+            file.write((json.dumps(entry) + "\n").encode())  # one write: whole, or torn only by the machine's end
+
     def _read(self) -> list[Entry]:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lines.parent.mkdir(parents=True, exist_ok=True)
         content = self._lines.read_bytes() if self._lines.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:  # a process was killed while writing its last line
@@ -108,21 +113,27 @@ class Journal:
         return [Entry(*json.loads(line)) for line in whole.splitlines()]
 
     def _resume(self, run: str | None) -> None:
+        entries = self._read()
         if self._progress.exists():
             noted = json.loads(self._progress.read_text())
             self.run = run or noted["run"]
             self._sent = noted["sent"] if noted["run"] in (None, self.run) else 0
+        self._pending.extend(entries[self._sent :])
+        self._last |= {entry.kind: entry.step for entry in entries}
 
     def _note(self) -> None:
-        with self._tolerant("written"):
-            temporary = self._progress.with_suffix(".new")
-            temporary.write_text(json.dumps({"run": self.run, "sent": self._sent}))
-            temporary.replace(self._progress)
+        self._try("written", self._write_progress)
 
-    @contextmanager
-    def _tolerant(self, done: str) -> Iterator[None]:
+    def _write_progress(self) -> None:
+        temporary = self._progress.with_suffix(".new")
+        temporary.write_text(json.dumps({"run": self.run, "sent": self._sent}))
+        temporary.replace(self._progress)
+
+    def _try(self, done: str, action: Callable[[], None]) -> None:
+        if self.directory is None:
+            return
         try:
-            yield
+            action()
         except (OSError, ValueError) as error:  # ValueError: lines that are not ours
             if not self._refused:  # said once
                 log.warning("journal %s can't be %s (%s); results wait in memory only", self._lines, done, error)

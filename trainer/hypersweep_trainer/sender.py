@@ -93,6 +93,7 @@ class Sender:
             self._attempt()
             with self._changed:
                 self._tries += 1
+                self._urgent = False  # who waited for a try has had one
                 self._changed.notify_all()
 
     def _await_turn(self) -> bool:
@@ -101,7 +102,6 @@ class Sender:
             while not self._closed:
                 left = self._not_before - time.monotonic()
                 if self._urgent or (len(self._journal) and left <= 0):
-                    self._urgent = False
                     return True
                 self._changed.wait(left if len(self._journal) and left < math.inf else None)
             return False

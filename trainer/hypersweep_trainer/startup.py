@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, MutableMapping
+from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any
 
@@ -57,7 +58,8 @@ def prepare(environ: MutableMapping[str, str]) -> None:
     except (KeyError, OSError):  # KeyError up to Python 3.12, OSError since
         environ["USER"] = "hypersweep"
     if not os.access(os.path.expanduser("~"), os.W_OK):  # noqa: PTH111  # Path raises where there is no home
-        environ["HOME"] = tempfile.gettempdir()
+        with suppress(FileNotFoundError):  # nowhere to write at all: the tracker says so
+            environ["HOME"] = tempfile.gettempdir()
 
 
 class CompilerStandIn(ModuleType):

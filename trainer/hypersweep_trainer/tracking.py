@@ -43,9 +43,7 @@ STATUS = {  # of an own run
 class Tracker:
     """Prints results, and remembers the last ones."""
 
-    directory: Path | None = (
-        None  # for what waits to be sent; None: nobody keeps what `describe` and `log_file` are given
-    )
+    directory: Path | None = None  # for files that wait to be sent; None: nobody keeps what `log_file` is given
 
     def __init__(self) -> None:
         """Start with nothing reported."""
@@ -106,7 +104,7 @@ class MlflowTracker(Tracker):
     def begin(self, directory: Path | None) -> None:
         """Open the journal, in `directory` or a temporary one, and send what an earlier attempt left there."""
         if directory is None:
-            self._temporary = directory = Path(tempfile.mkdtemp(prefix="hypersweep-journal-"))
+            self._temporary = directory = _temporary_directory()
         self.directory = directory
         lasting = {name: value for name, value in self._params.items() if name not in MAY_CHANGE}
         training = hashlib.sha256(json.dumps(lasting, sort_keys=True).encode()).hexdigest()[:16]
@@ -156,7 +154,8 @@ class MlflowTracker(Tracker):
         if sent and self._temporary:
             shutil.rmtree(self._temporary, ignore_errors=True)
         elif not sent:
-            log.warning("MLflow has not taken %d results; they are in %s", len(self._journal), self._journal.directory)
+            place = f"they are in {self.directory}" if self.directory else "they are lost"
+            log.warning("MLflow has not taken %d results; %s", len(self._journal), place)
 
     def _sample(self) -> None:
         if found := self._load.sample():
@@ -167,6 +166,19 @@ class MlflowTracker(Tracker):
             raise RuntimeError("a tracker reports only after begin()")
         if content and self._journal.append(Entry(kind, step, time.time_ns() // 1_000_000, content)):
             self._sender.wake()
+
+
+def _temporary_directory() -> Path | None:
+    """A new directory, or None and a warning, where a container has no place that can be written."""
+    try:
+        return Path(tempfile.mkdtemp(prefix="hypersweep-journal-"))
+    except OSError as error:
+        log.warning(
+            "nowhere to write (%s; mount a volume at /tmp, or set TMPDIR): until sent, results are in memory only; "
+            "no reproduce.json and no final model are kept",
+            error,
+        )
+        return None
 
 
 def open_tracker(settings: Settings, environ: Mapping[str, str]) -> Tracker:
