@@ -31,7 +31,7 @@ def test_defaults_have_no_problems() -> None:
     ("settings", "said"),
     [
         ({"lrr": 0.1}, "settings.lrr: no such setting; did you mean 'lr'?"),
-        ({"colour": "red"}, "settings.colour: no such setting; there are: data, target,"),
+        ({"colour": "red"}, "settings.colour: no such setting; there are: defaults, data, target,"),
         ({"lr": -1}, "settings.lr: found -1, allowed: a number, 0 < lr ≤ 100"),
         ({"lr": float("nan")}, "settings.lr: found NaN, allowed: a number"),
         ({"lr": "0.1"}, 'settings.lr: found "0.1", allowed: a number'),

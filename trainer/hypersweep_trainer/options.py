@@ -19,6 +19,7 @@ import yaml
 from pydantic import ValidationError
 
 from hypersweep_trainer.exits import MEANING, BadInputError
+from hypersweep_trainer.presets import for_settings, published
 from hypersweep_trainer.settings import Settings, adapter, allowed, properties, spelled, value_problem
 
 DESCRIPTION = """\
@@ -80,6 +81,9 @@ def read_job(argv: Sequence[str], environ: Mapping[str, str]) -> Job:
             if problem := value_problem(name, value):
                 raise BadInputError(f"{source}: {name}: {problem}")
         values = {**found, **values}
+    if values.get("defaults") == "published":
+        preset = published(*for_settings(values))
+        values = {**{name: one.value for name, one in preset.items()}, **values}
     settings = _settings(values)
     budget = _number(environ, "HYPERSWEEP_BUDGET", setting="epochs").get("epochs", settings.epochs)
     directory = environ.get("HYPERSWEEP_CHECKPOINT_DIR")

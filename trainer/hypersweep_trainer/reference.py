@@ -16,6 +16,7 @@ from pathlib import Path
 
 from hypersweep_trainer.exits import MEANING
 from hypersweep_trainer.options import ENVIRONMENT
+from hypersweep_trainer.presets import pairs, published
 from hypersweep_trainer.settings import allowed, properties, spelled
 
 _TABLE = re.compile(r"(<!-- table: (?P<name>\w+) -->\n).*?(?=<!-- end -->)", re.DOTALL)
@@ -41,7 +42,19 @@ def exits_table() -> str:
     return _table(("code", "`exit`", "meaning"), rows)
 
 
-TABLES = {"settings": settings_table, "environment": environment_table, "exits": exits_table}
+def presets_table() -> str:
+    """One row per source of each pair."""
+    rows = []
+    for model, optimizer in pairs():
+        by_source: dict[str, list[str]] = {}
+        for name, (value, source) in published(model, optimizer).items():
+            by_source.setdefault(source, []).append(f"`{name}={spelled(value)}`")
+        values = "; ".join(f"{', '.join(some)} ({source})" for source, some in by_source.items())
+        rows.append((model or "any", optimizer, values))
+    return _table(("model", "optimizer", "values (source)"), rows)
+
+
+TABLES = {"presets": presets_table, "settings": settings_table, "environment": environment_table, "exits": exits_table}
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -60,6 +60,12 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
+    defaults: Literal["own", "published"] = Field(
+        "own",
+        description="what settings that nobody gives are: the trainer's own defaults, or first what is published for the model "
+        "and the optimizer",
+    )
+
     # ---- data
     data: str = Field(
         "digits",

@@ -20,7 +20,6 @@ from hypersweep.cluster.records import JobRecord, job_record
 from hypersweep.core.environment import Target
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchError, LaunchRefused, SpecError
 from hypersweep.core.names import CONTAINER_ANNOTATION
-from hypersweep.core.space import Space
 from hypersweep.core.spec import GROUP, KIND, PLURAL, VERSION, Parameter, SweepSpec
 from hypersweep.core.strategies import initial
 from hypersweep.core.trial import Assignment, Attempt, Trial, Value
@@ -231,7 +230,7 @@ def launch_error(error: ApiError) -> LaunchError:
 def placeholders(spec: SweepSpec) -> Assignment:
     """Values that stand for trial 0's in a dry run: of the first initial trial, else the first of each parameter."""
     if spec.initial_trials:
-        return initial.assignments(Space.of(spec), spec.initial_trials[:1], seed=spec.strategy.seed)[0]
+        return initial.assignments(spec)[0]
     return {parameter.name: _first(parameter) for parameter in spec.parameters if not parameter.when}
 
 

@@ -15,6 +15,7 @@ from hypersweep.core.domain import Lattice, domain
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.names import parameter_variable
 from hypersweep.core.spec import Parameter, SweepSpec
+from hypersweep.core.strategies import published
 from hypersweep.core.wording import shown
 from hypersweep_trainer.settings import check_settings
 
@@ -209,4 +210,8 @@ def _exhausted(spec: SweepSpec) -> Iterator[Problem]:
         )
 
 
-_ADVICE = (_wide_ranges, _single_values, _ranked_by_itself, _unreached, _never_tried, _exhausted)
+def _unpublished(spec: SweepSpec) -> Iterator[Problem]:
+    yield from published.left_out(spec)
+
+
+_ADVICE = (_wide_ranges, _single_values, _ranked_by_itself, _unreached, _never_tried, _exhausted, _unpublished)

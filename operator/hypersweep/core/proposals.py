@@ -54,4 +54,7 @@ def _free(groups: Sequence[Group]) -> int:
 
 
 def _name(spec: SweepSpec, number: int) -> str:
-    return spec.initial_trials[number].name or "" if number < len(spec.initial_trials) else ""
+    if number >= len(spec.initial_trials):
+        return ""
+    initial = spec.initial_trials[number]
+    return initial.name or (initial.defaults or "").lower()

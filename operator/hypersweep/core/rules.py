@@ -22,6 +22,7 @@ from hypersweep.core.rule import Rule
 from hypersweep.core.spec import (
     Constraint,
     EarlyStopping,
+    InitialTrial,
     Model,
     Objective,
     Parameter,
@@ -71,8 +72,24 @@ _SPEC = (
         message="found neither `trainer` nor `job`; give `trainer` (the built-in one), `job` (with your own image), or both",
         holds=lambda s: s.trainer is not None or s.job is not None,
     ),
+    Rule(
+        field="initialTrials",
+        cel="!has(self.initialTrials) || has(self.trainer) || self.initialTrials.all(t, !has(t.defaults))",
+        message="found `defaults: Published` without `trainer`: published values are those of the built-in trainer",
+        holds=lambda s: s.trainer is not None or all(t.defaults is None for t in s.initial_trials),
+    ),
     *PARENTS,
     *OBJECTIVES,
+)
+
+_INITIAL_TRIAL = (
+    Rule(
+        field="parameters",
+        cel="has(self.parameters) || has(self.defaults)",
+        reason="FieldValueRequired",
+        message="found neither `parameters` nor `defaults`; give the values to try, or `defaults: Published`, or both",
+        holds=lambda t: "parameters" in t.model_fields_set or t.defaults is not None,
+    ),
 )
 
 # ---- others ------------------------------------------------------------------------------------------------------------
@@ -118,6 +135,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     When: WHEN,
     Objective: OBJECTIVE,
     Constraint: CONSTRAINT,
+    InitialTrial: _INITIAL_TRIAL,
     SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     EarlyStopping: _EARLY_STOPPING,

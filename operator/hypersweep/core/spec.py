@@ -224,8 +224,16 @@ class InitialTrial(Model):
     """An assignment to try before the strategy proposes any."""
 
     name: Text | None = Field(None, description="A name for people, kept on the trial's run.")
+    defaults: Literal["Published"] | None = Field(
+        None,
+        description="Published: parameters that are left out take the values published for the model and the optimizer, where "
+        "they lie in what is searched; only with `trainer`. docs/trainer.md lists them with their sources.",
+        json_schema_extra={"enum": ["Published"]},
+    )
     parameters: dict[str, Any] = Field(
-        description="Values by parameter. What is left out takes its default, or is drawn at random by the strategy's seed.",
+        {},
+        description="Values by parameter. What is left out is as `defaults` says, or takes its default, or is drawn at random "
+        "by the strategy's seed.",
         json_schema_extra={**ANYTHING},
     )
 

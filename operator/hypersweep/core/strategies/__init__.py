@@ -63,7 +63,7 @@ def first(spec: SweepSpec) -> list[Assignment]:
     """What is tried before anything is proposed: the initial trials, then the defaults, where there are any."""
     space = Space.of(spec)
     seed = spec.strategy.seed
-    found = initial.assignments(space, spec.initial_trials, seed=seed)
+    found = initial.assignments(spec)
     default = defaults.assignment(space, seen={space.key(a) for a in found}, seed=seed, trial=len(found))
     return found if default is None else [*found, default]
 
@@ -85,7 +85,7 @@ def problems(spec: SweepSpec) -> list[Problem]:
         space.cardinality  # noqa: B018  (counts the space: too entangled conditions are found here)
     except SpecError as error:
         return error.problems
-    found = list(initial.problems(space, spec.initial_trials, seed=spec.strategy.seed))
+    found = list(initial.problems(spec, space))
     found += defaults.problems(space)
     found += _of_strategy(spec, space)
     return found or _unmeetable(spec, space)

@@ -1,31 +1,32 @@
 """The initial trials: assignments to try first, of which a person may leave parts to chance.
 
-Owns how what they leave out is filled: by its default, or else by a random draw that is a function of (seed, trial,
-parameter), such that the whole is an assignment like any other. So a restart fills alike, and so does another process.
+Owns how what they leave out is filled: by what is published (where that is asked for), by its default, or else by a random
+draw that is a function of (seed, trial, parameter), such that the whole is an assignment like any other. So a restart fills
+alike, and so does another process.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.space import Space
-from hypersweep.core.spec import InitialTrial
-from hypersweep.core.strategies import random
+from hypersweep.core.spec import InitialTrial, SweepSpec
+from hypersweep.core.strategies import published, random
 from hypersweep.core.trial import Assignment
 
 REDRAWS = 128  # ways to fill what was left out, until one goes with what was given, and with the constraints
 
 
-def assignments(space: Space, trials: Sequence[InitialTrial], *, seed: int) -> list[Assignment]:
+def assignments(spec: SweepSpec) -> list[Assignment]:
     """The assignment of each initial trial. SpecError: see `problems`."""
-    return [_assignment(space, initial.parameters, seed=seed, trial=i) for i, initial in enumerate(trials)]
+    space = Space.of(spec)
+    return [_assignment(spec, space, initial, trial=i) for i, initial in enumerate(spec.initial_trials)]
 
 
-def problems(space: Space, trials: Sequence[InitialTrial], *, seed: int) -> Iterator[Problem]:
+def problems(spec: SweepSpec, space: Space) -> Iterator[Problem]:
     """What is wrong with what was given: unknown, of a value that is not allowed, or at odds with each way to fill the rest."""
-    for i, initial in enumerate(trials):
+    for i, initial in enumerate(spec.initial_trials):
         try:
-            _assignment(space, initial.parameters, seed=seed, trial=i)
+            _assignment(spec, space, initial, trial=i)
         except SpecError as error:
             yield from (
                 Problem(p.path.replace("parameters", f"spec.initialTrials[{i}].parameters", 1), p.message)
@@ -33,11 +34,13 @@ def problems(space: Space, trials: Sequence[InitialTrial], *, seed: int) -> Iter
             )
 
 
-def _assignment(space: Space, given: Mapping[str, Any], *, seed: int, trial: int) -> Assignment:
+def _assignment(spec: SweepSpec, space: Space, initial: InitialTrial, *, trial: int) -> Assignment:
+    given, seed = initial.parameters, spec.strategy.seed
     defaults = {d.name: d.default for d in space.dimensions if d.default is not None}
+    known = published.values(spec, space, given) if initial.defaults else {}
     ways = (
         {**random.draw(space, seed=seed, trial=trial, redraw=redraw, fixed={**fixed, **given}), **given}
-        for fixed in (defaults, {})
+        for fixed in ({**defaults, **known}, defaults, {})
         for redraw in range(REDRAWS)
     )
     first = next(ways)
