@@ -33,6 +33,6 @@ def test_the_trainer_takes_them(model: str, optimizer: str) -> None:
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_digits_are_learnt_with_them(optimizer: str) -> None:
-    """With what is published for the optimizer alone, whatever the network: a constant reaches 0.1 (slow ones are published for longer trainings)."""
+    """With what is published for the optimizer alone (slow ones for longer trainings); a constant reaches 0.1."""
     settings = read_job([f"--optimizer={optimizer}", "--defaults=published", "--epochs=20"], {}).settings
     assert learn(**settings.model_dump() | {"baselines": False})[-1]["val_accuracy"] > 0.85

@@ -22,7 +22,6 @@ from hypersweep.core.rule import Rule
 from hypersweep.core.spec import (
     Constraint,
     EarlyStopping,
-    InitialTrial,
     Model,
     Objective,
     Parameter,
@@ -82,16 +81,6 @@ _SPEC = (
     *OBJECTIVES,
 )
 
-_INITIAL_TRIAL = (
-    Rule(
-        field="parameters",
-        cel="has(self.parameters) || has(self.defaults)",
-        reason="FieldValueRequired",
-        message="found neither `parameters` nor `defaults`; give the values to try, or `defaults: Published`, or both",
-        holds=lambda t: "parameters" in t.model_fields_set or t.defaults is not None,
-    ),
-)
-
 # ---- others ------------------------------------------------------------------------------------------------------------
 
 
@@ -135,7 +124,6 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     When: WHEN,
     Objective: OBJECTIVE,
     Constraint: CONSTRAINT,
-    InitialTrial: _INITIAL_TRIAL,
     SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     EarlyStopping: _EARLY_STOPPING,
