@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from hypersweep.core.decide import CONFLICT_GRACE, NEVER_STARTS, OBJECTIVE_GRACE, decide
+from hypersweep.core.decide import decide
 from hypersweep.core.resources import Usage
 from hypersweep.core.snapshot import (
     Action,
@@ -14,19 +14,24 @@ from hypersweep.core.snapshot import (
     Fault,
     Health,
     Launch,
+    OpenTrial,
+    Pause,
     Plan,
     Remove,
     Retry,
     Snapshot,
 )
 from hypersweep.core.spec import SweepSpec
+from hypersweep.core.steps import CONFLICT_GRACE, NEVER_STARTS, OBJECTIVE_GRACE
 from hypersweep.core.stoppers import Verdict
 from hypersweep.core.trial import Measurement, Outcome, Phase, Reason, Result
-from tests.core.builders import NOW, ended, look, make_attempt, make_spec, view
+from tests.core.builders import NOW, ended, look, make_attempt, make_spec, make_trial, view
 
 F, S, P, Q = Phase.FAILED, Phase.SUCCEEDED, Phase.PENDING, Phase.QUEUED
 CONSTRAINED = make_spec(constraints=[{"metric": "ms", "max": 20}])
 STOPPING = make_spec(earlyStopping={"type": "ASHA"})
+RULE = {"type": "ASHA", "asha": {"mode": "Promote"}}
+PROMOTING = make_spec(earlyStopping=RULE)
 VERDICT = Verdict("ASHA", 3, 0.9, "stopped at budget 3", NOW - 9)
 DOWN = Health(tracking=Fault(reason="TrackingUnavailable", message="down", since=NOW - 5))
 
@@ -37,6 +42,23 @@ GOES_ON = Usage(id="on", amounts=(("cpu", 2.0),), since=NOW - 900)  # half of on
 def two_hours(resource: str = "cpu") -> SweepSpec:
     """A sweep that may use two hours of a resource."""
     return make_spec(stopWhen={"resourceHours": [{"resource": resource, "max": 2}]})
+
+
+def waiting(
+    *open_: OpenTrial,
+    promotable: tuple[int, ...] | None = (),
+    spec: SweepSpec = PROMOTING,
+    most: int = 4,
+    failed: bool = False,
+) -> Snapshot:
+    """Trials 0 and 1 are paused; perhaps trial 2 has failed."""
+    paused = {i: make_trial(i, outcome=Outcome.PAUSED, value=0.5, rung=1, reason="ASHA", ended=NOW - 9) for i in (0, 1)}
+    history = (ended(2, outcome=Outcome.FAILED),) if failed else ()
+    spec = spec.model_copy(update={"trials": spec.trials.model_copy(update={"max": most})})
+    found = look(*open_, history=history, spec=spec)
+    for index in paused:
+        found.tally.take(index)
+    return replace(found, paused=paused, promotable=promotable)
 
 
 def brief(actions: tuple[Action, ...]) -> list[str]:
@@ -50,6 +72,8 @@ def brief(actions: tuple[Action, ...]) -> list[str]:
                 found.append(f"retry {i} as {a}, charged {c}")
             case Launch(index=i, attempt=a):
                 found.append(f"launch {i}.{a}")
+            case Pause(index=i, rung=b, charged=c):
+                found.append(f"pause {i} at {b}, charged {c}")
             case Remove(attempt=a):
                 found.append(f"remove {a.trial}.{a.number}")
             case _:
@@ -96,6 +120,42 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
     "a lowered parallel launches no more than it allows": (
         look(view(0), view(1, None), spec=make_spec(trials={"parallel": 1})),
         [],
+    ),
+    "a verdict pauses where trials are promoted": (
+        look(replace(view(0), verdict=VERDICT), view(1), spec=PROMOTING),
+        ["pause 0 at 3, charged 0", "plan 2"],
+    ),
+    "a whole training counts, though it would have been paused": (
+        look(replace(view(0, S, measured=0.5), verdict=VERDICT), view(1), spec=PROMOTING),
+        ["commit 0 Succeeded", "plan 2"],
+    ),
+    "a crash at the rung is paused, and charged": (
+        look(replace(view(0, F, reason="Crashed"), verdict=VERDICT), view(1), spec=PROMOTING),
+        ["pause 0 at 3, charged 1", "plan 2"],
+    ),
+    "who may go on comes before new trials": (waiting(view(2), promotable=(1, 0)), ["promote 1"]),
+    "nobody goes on, and nothing is planned, until curves were read": (waiting(view(2), promotable=None), []),
+    "who waits is stopped once nothing can promote him": (
+        waiting(most=2),
+        ["commit 0 Stopped ASHA", "commit 1 Stopped ASHA"],
+    ),
+    "who waits is stopped when promotion is switched off": (
+        waiting(view(2), spec=STOPPING),
+        ["plan 3", "commit 0 Stopped ASHA", "commit 1 Stopped ASHA"],
+    ),
+    "who waits, waits while another runs": (waiting(view(2), view(3), most=4), []),
+    "a suspended sweep promotes nobody": (
+        waiting(promotable=(0,), spec=make_spec(suspend=True, earlyStopping=RULE)),
+        [],
+    ),
+    "nor does it give anybody up": (waiting(most=2, spec=make_spec(suspend=True, earlyStopping=RULE)), []),
+    "who waits, waits for what a retry may bring": (
+        waiting(most=3, failed=True, spec=make_spec(retry="again", earlyStopping=RULE)),
+        ["reopen 2"],
+    ),
+    "who waits is stopped with the sweep": (
+        replace(waiting(), ended=Ending(reason="TargetReached", message="m", complete=True, stops=True)),
+        ["commit 0 Stopped ASHA", "commit 1 Stopped ASHA"],
     ),
     "gaps in the indices are filled first": (look(history=(ended(0, 1.0), ended(2, 1.0))), ["plan 1", "plan 3"]),
     "a finished attempt is measured, and its slot is free": (look(view(0, S), view(1)), ["measure 0", "plan 2"]),

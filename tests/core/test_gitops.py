@@ -11,6 +11,7 @@ import yaml
 from hypersweep.core.decide import decide
 from hypersweep.core.snapshot import Fault, Snapshot
 from hypersweep.core.status import Context, build, refused
+from hypersweep.core.trial import Outcome
 from tests.core.builders import NOW, ended, look, make_spec, view
 
 DOCS = Path(__file__).parents[2] / "docs" / "gitops"
@@ -21,7 +22,7 @@ def status_of(snapshot: Snapshot, generation: int = 3) -> dict[str, Any]:
     return build(Context(generation=generation, previous={}), snapshot, decide(snapshot, NOW), NOW)
 
 
-FAILED = look(history=tuple(ended(i, outcome="Failed", reason="Crashed", message="x") for i in range(3)))  # type: ignore[arg-type]
+FAILED = look(history=tuple(ended(i, outcome=Outcome.FAILED, reason="Crashed", message="x") for i in range(3)))
 STATUSES: dict[str, tuple[dict[str, Any], str, str]] = {  # name -> status, Argo CD's health, Flux's verdict
     "brand new": ({"observedGeneration": -1}, "Progressing", "inProgress"),
     "edited, not seen yet": (status_of(look(view(0)), generation=2), "Progressing", "inProgress"),

@@ -187,7 +187,7 @@ def test_a_verdict_names_the_earliest_budget_and_why(name: str) -> None:
     found = verdicts(made(name), {3: mine}, table, sign=1.0, since=0.0).get(3)
     assert found is not None
     assert (found.rule, found.budget, found.value) == (name, 2, 9.0)
-    assert found.message.startswith("stopped at budget 2 with 9: ")
+    assert found.message.startswith("at budget 2 with 9: ")
 
 
 # ---- marks

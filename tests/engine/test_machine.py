@@ -54,9 +54,11 @@ class Engine(RuleBasedStateMachine):
         finite=st.booleans(),
         constrained=st.booleans(),
         kind=KINDS,
-        stopping=st.booleans(),
+        stopping=st.sampled_from([None, None, "Stop", "Promote"]),
     )
-    def begin(self, parallel: int, most: int, finite: bool, *, constrained: bool, kind: str, stopping: bool) -> None:
+    def begin(
+        self, parallel: int, most: int, finite: bool, *, constrained: bool, kind: str, stopping: str | None
+    ) -> None:
         space: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
         if finite:
             space = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
@@ -66,7 +68,7 @@ class Engine(RuleBasedStateMachine):
             parameters=[space],
             constraints=[{"metric": "ms", "max": 20}] if constrained else [],
             trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2},
-            earlyStopping={"type": "ASHA", "asha": {"reductionFactor": 2}} if stopping else None,
+            earlyStopping={"type": "ASHA", "asha": {"reductionFactor": 2, "mode": stopping}} if stopping else None,
         )
         self.cluster = SimulatedCluster(spec)
         self.host = SimulatedHost(self.cluster)
@@ -200,8 +202,8 @@ class Engine(RuleBasedStateMachine):
     def counts_add_up(self) -> None:
         counts = self.cluster.status.get("trials")
         if counts:
-            ended = sum(counts[o.value.lower()] for o in Outcome if o is not Outcome.OPEN)
-            assert ended <= counts["created"]
+            ended = sum(counts[o.value.lower()] for o in Outcome if o.over)
+            assert ended + counts["paused"] <= counts["created"]
             assert self.cluster.status["progress"].startswith(f"{ended}/")
 
     @invariant()
@@ -263,7 +265,7 @@ class Engine(RuleBasedStateMachine):
                 if self._end() is not None:
                     break
             assert self._end() is not None, self.cluster.status
-            assert all(r.tags[records.OUTCOME] != Outcome.OPEN for r in self._runs())
+            assert all(Outcome(r.tags[records.OUTCOME]).over for r in self._runs())
             assert len(self._runs()) == len({r.tags[records.TRIAL] for r in self._runs()})
         self.runner.close()
 

@@ -1,7 +1,7 @@
 """What a Job and its pods say of an attempt: where it stands, and why it waits or how it ended. Pure.
 
 Owns the reading of Kubernetes' words. What exit codes and last words mean is said in `core/exits.py`; what follows
-from a reason is decided in `core/decide.py`. Only the Job's own Complete or Failed ends an attempt: before that its pod
+from a reason is decided in `core/steps.py`. Only the Job's own Complete or Failed ends an attempt: before that its pod
 may be replaced, or may still be shutting down.
 """
 

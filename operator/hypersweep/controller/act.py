@@ -6,18 +6,32 @@ TrackingError for the loop; a launch that did not happen is noted in the book, w
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from hypersweep.controller.book import Book
 from hypersweep.controller.world import TrackingTarget, World
 from hypersweep.core.environment import seed_of
-from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused
+from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused, TrackingNotFound
 from hypersweep.core.names import template_hash
 from hypersweep.core.proposals import propose
 from hypersweep.core.reading import Reading
 from hypersweep.core.reuse import likeness
-from hypersweep.core.snapshot import Account, Action, Commit, Fault, Judge, Launch, Measure, Plan, Reopen, Retry
+from hypersweep.core.snapshot import (
+    Account,
+    Action,
+    Commit,
+    Fault,
+    Judge,
+    Launch,
+    Measure,
+    Pause,
+    Plan,
+    Promote,
+    Reopen,
+    Retry,
+)
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.stoppers import counted
 from hypersweep.core.strategies import expected_improvement
@@ -67,15 +81,34 @@ class Actor:
                 await self.read()
                 self.book.stopping.judged.add(index)
             case Commit(index=index, result=result):
-                trial = await self.ledger.commit(self._counted(index), result)
+                with self._dropped_if_deleted(index):
+                    trial = await self.ledger.commit(self.book.paused.get(index) or self._counted(index), result)
                 self.book.end(trial)
                 log.info(
                     "the trial ended: %s %s", trial.outcome, trial.reason, extra={"trial": index, "value": trial.value}
                 )
+            case Pause(index=index, result=result, rung=rung, charged=charged):
+                trial = self._counted(index)
+                self.book.take(await self.ledger.pause(trial, result, rung=rung, charged=charged))
+                log.info("the trial waits: %s", result.message, extra={"trial": index})
+            case Promote(index=index):
+                with self._dropped_if_deleted(index):
+                    self.book.put(await self.ledger.promote(self.book.paused[index]))
+                log.info("the trial goes on", extra={"trial": index})
             case Reopen(index=index, retry=retry):
                 failed = self.book.trial(index)
                 if failed is not None:
                     self.book.reopen(await self.ledger.reopen(failed, retry=retry))
+
+    @contextmanager
+    def _dropped_if_deleted(self, index: int) -> Iterator[None]:
+        """A paused trial whose run is gone frees its index; of an open one the keeper finds that out."""
+        try:
+            yield
+        except TrackingNotFound:
+            if index in self.book.paused:
+                self.book.drop(index)
+            raise
 
     def _counted(self, index: int) -> Trial:
         """The trial with the marks that others are compared with: none from beyond its verdict."""
@@ -110,7 +143,7 @@ class Actor:
         if wanted is None:
             return False
         book.expected_improvement = await asyncio.to_thread(
-            expected_improvement, self.spec, history=list(book.history), pending=list(book.pending)
+            expected_improvement, self.spec, history=book.reached, pending=list(book.pending)
         )
         return book.expected_improvement is not None and book.expected_improvement < wanted
 

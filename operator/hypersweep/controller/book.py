@@ -4,15 +4,20 @@ Owns the trials, their tally, and what was measured or went wrong since. Knows n
 ledger too, or may be forgotten without harm.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from hypersweep.core.aim import Aim
+from hypersweep.core.resources import total
 from hypersweep.core.snapshot import Action, Ending, Fault, Health, OpenTrial, Snapshot
 from hypersweep.core.spec import EarlyStopping, SweepSpec
-from hypersweep.core.stoppers import Table, Verdict
+from hypersweep.core.stoppers import Queues, Table, Verdict, Waiting, counted, loss, promotable, promotes, sign_of
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Attempt, Measurement, Outcome, Reason, Trial
 from hypersweep.core.warm_start import Lessons
+
+Move = tuple[Trial, bool]  # a trial was paused (True), or waits no more
 
 
 class Stopping:
@@ -20,8 +25,12 @@ class Stopping:
 
     def __init__(self, rule: EarlyStopping | None = None) -> None:
         self.rule = rule  # that all of this is of
-        self.table = Table()  # marks of ended trials
+        self.table = Table()  # marks of ended and paused trials
+        self.was_read = False  # the curves of all open trials were, once at least
+        self.stale = True  # the table has changed since the verdicts
         self.tabled = 0  # how many of the history are in it
+        self.moved = 0  # how many pauses and departures
+        self.queues = Queues()  # paused trials, by rung
         self.since: float | None = None  # when the metric was first seen to have curves
         self.read_to: dict[int, float] = {}  # how far the curve of an open trial was read
         self.verdicts: Mapping[int, Verdict] = {}
@@ -29,8 +38,29 @@ class Stopping:
 
     def forget(self, index: int) -> None:
         """A trial is open no more."""
+        self.verdicts = {trial: verdict for trial, verdict in self.verdicts.items() if trial != index}
         self.read_to.pop(index, None)
         self.judged.discard(index)
+
+    def tabulate(self, history: Sequence[Trial], moves: Sequence[Move], *, sign: float) -> None:
+        """Take in which trials have ended, were paused or went on since."""
+        ended, moved = history[self.tabled :], moves[self.moved :]
+        for trial in ended:
+            self._put(trial, sign)
+        for trial, came in moved:
+            one = Waiting(loss(trial.rungs[trial.rung].value, sign), trial.index)
+            if came:
+                self._put(trial, sign)
+                self.queues.put(trial.rung, one)
+            else:
+                self.table.take_back(trial.rungs, sign=sign)
+                self.queues.take_back(trial.rung, one)
+        self.tabled, self.moved = len(history), len(moves)
+        self.stale = self.stale or bool(ended or moved)
+
+    def _put(self, trial: Trial, sign: float) -> None:
+        self.table.put(trial.rungs, sign=sign)
+        self.saw_curve(trial.curve_since)
 
     def saw_curve(self, since: float | None) -> None:
         """Some trial's metric had points at two places then."""
@@ -48,6 +78,9 @@ class Book:
         self.exhausted = False
         self.expected_improvement: float | None = None  # by a further trial, after this history; None: not asked yet
         self.open: dict[int, Trial] = {}
+        self.paused: dict[int, Trial] = {}
+        self.moves: list[Move] = []  # of paused trials; only ever appended to
+        self.spent_by_paused: dict[str, float] = {}  # hours of each resource
         self.history: list[
             Trial
         ] = []  # ended trials, in the order of their ends; only ever appended to, but for a retry
@@ -64,14 +97,18 @@ class Book:
         known = sorted(trials, key=lambda t: (t.ended or 0.0, t.index))
         self.__init__(self.aim, started=started)  # type: ignore[misc]
         self.open = {t.index: t for t in known if t.outcome is Outcome.OPEN}
-        self.history = [t for t in known if t.outcome is not Outcome.OPEN]
+        for trial in known:
+            if trial.outcome is Outcome.PAUSED:
+                self._wait(trial)
+        self.history = [t for t in known if t.outcome.over]
         self._ended = {t.index: t for t in self.history}
         self.tally = Tally.of(self.aim, known)
         self.lessons = lessons or self.lessons
         self.loaded = True
 
     def put(self, trial: Trial) -> None:
-        """An open trial is new, or has changed."""
+        """An open trial is new, has changed, or was paused until now."""
+        self._wait_no_more(trial.index)
         self.open[trial.index] = trial
         self.tally.take(trial.index)
         self.proposed.pop(trial.index, None)
@@ -86,13 +123,23 @@ class Book:
             self.expected_improvement = None
         self.exhausted = self.exhausted and self.aim.repeats == 1  # a result may make further repeats worth while
 
+    def take(self, trial: Trial) -> None:
+        """An open trial as the ledger has it: it may have ended, or be paused."""
+        if trial.outcome.over:
+            self.end(trial)
+        elif trial.outcome is Outcome.PAUSED:
+            self._forget(trial.index)
+            self._wait(trial)
+        else:
+            self.put(trial)
+
     def reopen(self, trial: Trial) -> None:
         """A failed trial is open again. Counts anew: rare, and the only thing that takes an end back."""
         self._ended.pop(trial.index, None)
         self.stopping = Stopping()
         self.history = [t for t in self.history if t.index != trial.index]
         self.open[trial.index] = trial
-        self.tally = Tally.of(self.aim, [*self.history, *self.open.values()])
+        self.tally = Tally.of(self.aim, [*self.history, *self.paused.values(), *self.open.values()])
         self.exhausted = False
         self.expected_improvement = None
 
@@ -102,7 +149,12 @@ class Book:
         self.tally.release(index)
 
     def trial(self, index: int) -> Trial | None:
-        return self.open.get(index) or self._ended.get(index)
+        return self.open.get(index) or self.paused.get(index) or self._ended.get(index)
+
+    @property
+    def reached(self) -> Sequence[Trial]:
+        """Ended trials, and paused ones with what they have reached, as if they ended there."""
+        return [*self.history, *(replace(t, outcome=Outcome.STOPPED) for t in self.paused.values())]
 
     @property
     def pending(self) -> Sequence[Trial]:
@@ -111,13 +163,42 @@ class Book:
 
     @property
     def told(self) -> Sequence[Trial]:
-        """Ended assignments that the strategy learns from: a warm start's, then the sweep's own."""
-        return [*self.lessons.trials, *self.history]
+        """What strategies learn from: a warm start's trials, then the sweep's own."""
+        return [*self.lessons.trials, *self.reached]
 
     def _forget(self, index: int) -> None:
         for kept in (self.open, self.measured, self.faults, self.proposed):
             kept.pop(index, None)
+        self._wait_no_more(index)
         self.stopping.forget(index)
+
+    def _wait(self, trial: Trial) -> None:
+        self.paused[trial.index] = trial
+        self.moves.append((trial, True))
+        self.spent_by_paused = total([self.spent_by_paused, *trial.spent.values()])
+
+    def _wait_no_more(self, index: int) -> None:
+        trial = self.paused.pop(index, None)
+        if trial is not None:
+            self.moves.append((trial, False))
+            for resource, hours in total(trial.spent.values()).items():
+                self.spent_by_paused[resource] -= hours
+
+
+def _promotable(book: Book, spec: SweepSpec) -> tuple[int, ...] | None:
+    """Which paused trials may go on, by all that was recorded until now; None while curves are to be read first."""
+    rule, stopping = spec.early_stopping, book.stopping
+    if rule is None or rule.asha is None or not promotes(spec):
+        return ()
+    if stopping.rule != rule or not stopping.was_read:
+        return None
+    sign = sign_of(spec)
+    stopping.tabulate(book.history, book.moves, sign=sign)
+    running: dict[int, list[float]] = defaultdict(list)
+    for index, trial in book.open.items():
+        for rung, mark in counted(trial.rungs, stopping.verdicts.get(index)).items():
+            running[rung].append(loss(mark.value, sign))
+    return promotable(stopping.queues, stopping.table, running, factor=rule.asha.reduction_factor)
 
 
 def snapshot(
@@ -159,6 +240,9 @@ def snapshot(
         tally=book.tally,
         open=views,
         strays=tuple(strays),
+        paused=book.paused,
+        spent_by_paused=book.spent_by_paused,
+        promotable=_promotable(book, spec) if book.paused else (),
         busy=dict(busy),
         exhausted=book.exhausted,
         expected_improvement=book.expected_improvement,

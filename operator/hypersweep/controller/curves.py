@@ -96,11 +96,11 @@ def _take_in(
             book.put(replace(trial, rungs=marks, curve_since=since))
             stopping.read_to[index] = reached[index]
             stopping.saw_curve(since)
-    ended = book.history[stopping.tabled :]
-    for trial in ended:
-        stopping.table.put(trial.rungs, sign=sign)
-        stopping.saw_curve(trial.curve_since)
-    stopping.tabled += len(ended)
-    if found or ended:
+    stopping.tabulate(book.history, book.moves, sign=sign)
+    if found or stopping.stale:
         marks_of_open = {index: trial.rungs for index, trial in book.open.items() if trial.rungs}
-        stopping.verdicts = stoppers.verdicts(rule, marks_of_open, stopping.table, sign=sign, since=stopping.since)
+        passed = {index: trial.rung for index, trial in book.open.items() if trial.rung}
+        stopping.verdicts = stoppers.verdicts(
+            rule, marks_of_open, stopping.table, sign=sign, since=stopping.since, passed=passed
+        )
+    stopping.stale, stopping.was_read = False, True

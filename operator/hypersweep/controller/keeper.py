@@ -18,7 +18,7 @@ from hypersweep.core.aim import Aim
 from hypersweep.core.errors import SpecError, TrackingError, TrackingNotFound
 from hypersweep.core.snapshot import Action, Ending, Fault, Judge
 from hypersweep.core.spec import SweepSpec, seconds
-from hypersweep.core.trial import Outcome, Trial
+from hypersweep.core.trial import Trial
 from hypersweep.tracking import warm_start
 from hypersweep.tracking.ledger import Ledger, Parent, owned_elsewhere
 
@@ -182,7 +182,7 @@ class Keeper:
     def _count_resumed(self, trials: list[Trial]) -> int:
         """Ended trials that the ledger held before this object's status told of any."""
         said = (self._host.source().status.get("trials") or {}).get("resumed")
-        return int(said) if said is not None else sum(t.outcome is not Outcome.OPEN for t in trials)
+        return int(said) if said is not None else sum(t.outcome.over for t in trials)
 
     # ---- keeping the book in step ------------------------------------------------------------------------------------
 
@@ -214,6 +214,8 @@ class Keeper:
         for index in found.keys() - moving - set(self._busy):
             if self.book.trial(index) is None:
                 self.book.put(found[index])  # planned by us, though we were not told
+            elif index in self.book.paused:
+                self.book.put(found[index])  # promoted, likewise
             elif index not in self.book.open:
                 self.book.reopen(found[index])  # likewise
         if spec.early_stopping is not None:
@@ -221,7 +223,7 @@ class Keeper:
         self._refreshed = now
 
     async def _settle(self, trial: Trial) -> None:
-        """A trial that is open here, and not in the ledger: committed, though we were not told; or deleted."""
+        """A trial that is open here, and not in the ledger: committed or paused, though we were not told; or deleted."""
         assert self.ledger is not None  # noqa: S101
         assert self.book is not None  # noqa: S101
         try:
@@ -230,8 +232,8 @@ class Keeper:
             log.warning("the run was deleted from MLflow: its index is free again", extra={"trial": trial.index})
             self.book.drop(trial.index)
         else:
-            if there.outcome is not Outcome.OPEN and trial.index in self.book.open:
-                self.book.end(there)
+            if trial.index in self.book.open:
+                self.book.take(there)
 
     def _refresh_every(self, spec: SweepSpec) -> float:
         patience = spec.trials.no_progress

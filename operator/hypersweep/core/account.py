@@ -15,7 +15,7 @@ from hypersweep.core.trial import Phase
 def used(snapshot: Snapshot, now: float) -> dict[str, float]:
     """Hours of each resource, over all trials: O(open trials)."""
     of_open = (hours for view in snapshot.open for hours in charged(view.trial.spent, _usage(view), now).values())
-    return total([snapshot.tally.spent, *of_open])
+    return total([snapshot.tally.spent, snapshot.spent_by_paused, *of_open])
 
 
 def limit_reached(snapshot: Snapshot, now: float) -> tuple[ResourceLimit, float] | None:

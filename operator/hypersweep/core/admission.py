@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hypersweep.core import reuse, strategies, template
+from hypersweep.core import checkpoints, reuse, strategies, template
 from hypersweep.core.domain import Lattice, domain
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.names import parameter_variable
@@ -114,8 +114,8 @@ def _extremes(parameter: Parameter) -> Sequence[object]:
 
 
 def _template(spec: SweepSpec) -> Iterator[Problem]:
-    """What the Job template may not say."""
-    yield from template.problems(spec)
+    """What the Job template may not say, and what it must."""
+    yield from template.problems(spec) or checkpoints.problems(spec)
 
 
 def _reuse(spec: SweepSpec) -> Iterator[Problem]:

@@ -97,7 +97,13 @@ def all_tried(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
 
 def space_exhausted(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
     """Every assignment has been tried."""
-    if snapshot.open or snapshot.busy or not snapshot.exhausted or strategies.gives_up(snapshot.spec):
+    if (
+        snapshot.open
+        or snapshot.paused
+        or snapshot.busy
+        or not snapshot.exhausted
+        or strategies.gives_up(snapshot.spec)
+    ):
         return None
     which = "assignments that meet parameterConstraints" if snapshot.spec.parameter_constraints else "assignments"
     ended, repeated = snapshot.tally.ended, snapshot.spec.repeats.count > 1
@@ -107,7 +113,13 @@ def space_exhausted(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: A
 
 def constraints_unmet(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
     """Not every point can be looked at, and among many no new one met the constraints: searching on would be for ever."""
-    if snapshot.open or snapshot.busy or not snapshot.exhausted or not strategies.gives_up(snapshot.spec):
+    if (
+        snapshot.open
+        or snapshot.paused
+        or snapshot.busy
+        or not snapshot.exhausted
+        or not strategies.gives_up(snapshot.spec)
+    ):
         return None
     message = (
         f"none of {LOOKS:,} more points is new and meets parameterConstraints; {snapshot.tally.ended} trials ended"

@@ -2,6 +2,7 @@
 
 from hypersweep.core.rule import Rule
 from hypersweep.core.spec import SweepSpec
+from hypersweep.core.stoppers import promotes
 
 OBJECTIVE = (
     Rule(
@@ -132,6 +133,14 @@ OBJECTIVES = (
         reason="FieldValueForbidden",
         message="with `reuse` equal assignments have equal seeds; with `repeats` each is to have another",
         holds=lambda s: s.reuse is None or s.repeats.count == 1,
+    ),
+    Rule(
+        field="earlyStopping.asha.mode",
+        cel=f"!has(self.earlyStopping) || !has(self.earlyStopping.asha) || !has(self.earlyStopping.asha.mode) || "
+        f"self.earlyStopping.asha.mode != 'Promote' || ({_ONCE})",
+        message="with `repeats` an assignment is judged by all of its trials, and one that waits would hold that up; "
+        "`mode` must be Stop",
+        holds=lambda s: s.repeats.count == 1 or not promotes(s),
     ),
     Rule(
         field="repeats.racing",

@@ -62,6 +62,9 @@ class Snapshot:
     strays: tuple[
         tuple[Attempt, Trial | None], ...
     ] = ()  # attempts that are no open trial's newest, and whose they are
+    paused: Mapping[int, Trial] = field(default_factory=dict)  # trials that wait at a rung
+    spent_by_paused: Mapping[str, float] = field(default_factory=dict)  # their hours of each resource
+    promotable: tuple[int, ...] | None = ()  # those of them that may go on, in this order; None: it is not known yet
     busy: Mapping[int, "Action"] = field(default_factory=dict)  # trials that an action is under way for
     exhausted: bool = False  # the strategy has nothing more to propose
     expected_improvement: float | None = None  # that a further trial promises; None: not asked since a trial ended
@@ -128,6 +131,20 @@ class Commit(Action):
     """Write the trial's end to the ledger."""
 
     result: Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pause(Action):
+    """Write to the ledger that the trial waits at this rung; its Job goes after that."""
+
+    rung: int
+    charged: int
+    result: Result
+
+
+@dataclass(frozen=True, kw_only=True)
+class Promote(Action):
+    """Open a paused trial again, with its next attempt."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -390,6 +390,11 @@ class Asha(Model):
     max_budget: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
         None, description="What a whole trial takes: there is no rung from there on. Without: rungs go on."
     )
+    mode: Literal["Stop", "Promote"] = Field(
+        "Stop",
+        description="What becomes of the others: they are stopped (Stop, the default), or paused at the rung, and resumed from "
+        "their checkpoint when they are among the best after all (Promote). Promote needs a volume for checkpoints.",
+    )
 
 
 class Median(Model):

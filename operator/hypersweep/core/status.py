@@ -65,9 +65,10 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
         "summary": _summary(snapshot, decision, running),
         "conditions": conditions(context, snapshot, decision, now),
         "trials": {
-            "created": tally.ended + len(snapshot.open),
+            "created": tally.ended + len(snapshot.open) + len(snapshot.paused),
             "running": running,
-            **{outcome.value.lower(): tally.counts[outcome] for outcome in Outcome if outcome is not Outcome.OPEN},
+            "paused": len(snapshot.paused),
+            **{outcome.value.lower(): tally.counts[outcome] for outcome in Outcome if outcome.over},
             "resumed": context.resumed,
             "reused": tally.reused,
         },
@@ -232,12 +233,14 @@ def _phase(snapshot: Snapshot, decision: Decision) -> str:
         return "Ending"
     if snapshot.spec.suspend:
         return "Suspended"
-    return "Running" if snapshot.open or snapshot.tally.ended else "Starting"
+    return "Running" if snapshot.open or snapshot.paused or snapshot.tally.ended else "Starting"
 
 
 def _summary(snapshot: Snapshot, decision: Decision, running: int) -> str:
     spec, tally = snapshot.spec, snapshot.tally
     parts = [f"{tally.ended}/{spec.trials.max} trials", f"{running} running"]
+    if snapshot.paused:
+        parts.append(f"{len(snapshot.paused)} paused")
     if tally.counts[Outcome.FAILED]:
         parts.append(f"{tally.counts[Outcome.FAILED]} failed")
     if tally.best is not None:

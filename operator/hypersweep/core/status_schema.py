@@ -36,6 +36,7 @@ class Counts(Part):
 
     created: int = Field(0, description="All that were planned, whatever became of them.")
     running: int = Field(0, description="Trials whose attempt runs now.")
+    paused: int = Field(0, description="Wait at a rung, to be resumed or stopped (`mode: Promote`).")
     succeeded: int = Field(0, description="Ended with a value of the objective.")
     failed: int = Field(0, description="Ended without one, all attempts used up.")
     stopped: int = Field(0, description="Ended early on purpose.")

@@ -68,9 +68,7 @@ class Tally:
         known = list(trials)
         for trial in known:
             tally.take(trial.index)
-        for trial in sorted(
-            (t for t in known if t.outcome is not Outcome.OPEN), key=lambda t: (t.ended or 0.0, t.index)
-        ):
+        for trial in sorted((t for t in known if t.outcome.over), key=lambda t: (t.ended or 0.0, t.index)):
             tally.add(trial)
         return tally
 

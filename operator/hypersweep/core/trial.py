@@ -26,13 +26,18 @@ class Phase(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a trial ended, for good. Open: it has not."""
+    """How a trial ended, for good. Open: it has not. Paused: nor has it, and it waits at a rung to be promoted or stopped."""
 
     OPEN = "Open"
+    PAUSED = "Paused"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
     STOPPED = "Stopped"
     INFEASIBLE = "Infeasible"
+
+    @property
+    def over(self) -> bool:
+        return self not in (Outcome.OPEN, Outcome.PAUSED)
 
 
 class Reason(StrEnum):
@@ -132,6 +137,7 @@ class Trial(_Valued):
     interval: tuple[float, float] | None = None  # … and between what it lies, with 95 % confidence
     progress: float | None = None  # when the newest metric was logged (running trials)
     rungs: Marks = field(default_factory=dict)  # what early stopping has seen of its curve
+    rung: int = 0  # the budget at which it was paused last; promoted from there, it is not judged up to there again
     curve_since: float | None = None  # when its metric had points at two places, as far as early stopping has seen
     spent: Spent = field(default_factory=dict)  # what its pods have used, as far as the ledger knows
     source: str = ""  # the run of an equal trial, whose result this one takes

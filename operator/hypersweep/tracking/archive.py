@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hypersweep.core import lineage
 from hypersweep.core.errors import HyperSweepError, SpecError
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.trial import Outcome, Trial
+from hypersweep.core.trial import Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.base import Run, Store
 
@@ -73,7 +73,7 @@ def _spec(parent: Run) -> SweepSpec | None:
 
 def running(trials: Sequence[Trial]) -> int:
     """How many have not ended."""
-    return sum(t.outcome is Outcome.OPEN for t in trials)
+    return sum(not t.outcome.over for t in trials)
 
 
 def _asked(sweep: str, experiment: str) -> str:

@@ -140,9 +140,7 @@ class Ledger:
         """Close the parent run: how the sweep ended, its counts, its best trial or front, and what it used."""
         tags = {records.REASON: ending.reason, records.MESSAGE: records.clean(ending.message, records.MESSAGE_LIMIT)}
         tags |= {
-            f"hypersweep.trials.{outcome.lower()}": str(count)
-            for outcome, count in counts.items()
-            if outcome is not Outcome.OPEN
+            f"hypersweep.trials.{outcome.lower()}": str(count) for outcome, count in counts.items() if outcome.over
         }
         metrics = {f"{RESOURCE_HOURS}/{resource}": hours for resource, hours in spent.items()}
         if best is not None and best.value is not None:
@@ -174,12 +172,12 @@ class Ledger:
         found, _ = records.trials_of(await self.store.search(experiment=self.parent.experiment, tags=tags))
         still_open = []
         for trial, run in found:
-            ended = self._ended(trial.index)
-            if ended is None or (ended.run == run.id and trial.attempt > ended.attempt):  # a lost `reopen`
+            ended = self._closed(trial.index)
+            if ended is None or (ended.run == run.id and trial.attempt > ended.attempt):  # a lost `reopen` or `promote`
                 still_open.append((trial, run))
             elif ended.run != run.id:  # a lost `plan` that took effect late
                 await self.supersede(run.id, by=ended.run)
-            # else it was committed while MLflow searched
+            # else it was committed or paused while MLflow searched
         return await self._settle(still_open, prefer)
 
     async def reread(self, trial: Trial) -> Trial:
@@ -295,7 +293,7 @@ class Ledger:
         """
         run = self._read.pop(trial.run, None) or await self._run(trial.run)
         there = self._trial(run)
-        if there.outcome is not Outcome.OPEN:
+        if there.outcome.over:
             return self._remember(there)
         status = _status(result)
         async with self._gone_if_deleted(run.id):
@@ -317,6 +315,36 @@ class Ledger:
             curve_since=trial.curve_since,
         )
         return self._remember(ended)
+
+    async def pause(self, trial: Trial, result: Result, *, rung: int, charged: int) -> Trial:
+        """The trial waits at a rung, in one request. One that is open no more stays as it is."""
+        run = await self._run(trial.run)
+        there = self._trial(run)
+        if there.outcome is Outcome.OPEN:
+            async with self._gone_if_deleted(run.id):
+                tags = records.paused_tags(result, rung=rung, charged=charged) | records.rung_tags(trial)
+                await self.store.log(run.id, tags=tags)
+            there = self._trial(replace(run, tags={**run.tags, **tags}))
+        return self._remember(there)
+
+    async def promote(self, trial: Trial) -> Trial:
+        """A paused trial goes on, in its run and with a new attempt. Until the last request it waits."""
+        async with self._gone_if_deleted(trial.run):
+            await self.store.finish(trial.run, status=RUNNING)
+            await self.store.log(trial.run, tags=records.promoted_tags(trial))
+        return self._remember(
+            replace(
+                trial,
+                attempt=trial.attempt + 1,
+                outcome=Outcome.OPEN,
+                value=None,
+                values=(),
+                reason="",
+                message="",
+                where="",
+                ended=None,
+            )
+        )
 
     async def reopen(self, trial: Trial, *, retry: str) -> Trial:
         """A failed trial is tried anew, in its run and with a new attempt. Until the last request it counts as failed."""
@@ -390,8 +418,8 @@ class Ledger:
             settled.append((self._remember(trial), run))
         return settled
 
-    def _ended(self, index: int) -> Trial | None:
-        """The trial of that index, if we know that it has ended."""
+    def _closed(self, index: int) -> Trial | None:
+        """The trial of that index, if we know that it has ended, or was paused."""
         known = self._known.get(index)
         return None if known is None or known.outcome is Outcome.OPEN else known
 

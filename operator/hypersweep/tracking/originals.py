@@ -44,7 +44,7 @@ async def original(store: Store, run: str) -> Original:
         trial = records.trial_of(found)
     except records.MalformedError as error:
         raise HyperSweepError(f"run {run} cannot be read: {error}") from None
-    if trial.outcome in (Outcome.OPEN, Outcome.STOPPED):
+    if not trial.outcome.over or trial.outcome is Outcome.STOPPED:
         ended = "was stopped early" if trial.outcome is Outcome.STOPPED else "has not ended"
         raise HyperSweepError(f"trial {trial.index} {ended}: there is no result to compare with")
     lacking = [tag for tag in (SEED, TEMPLATE, records.SEARCH, records.PARENT_RUN) if tag not in tags]

@@ -23,7 +23,7 @@ TRIAL, NAME, PARAMETERS = "hypersweep.trial", "hypersweep.name", "hypersweep.par
 ATTEMPT, CHARGED, RETRY = "hypersweep.attempt", "hypersweep.charged", "hypersweep.retry"
 OUTCOME, RESULT = "hypersweep.outcome", "hypersweep.result"
 REASON, MESSAGE, WHERE = "hypersweep.reason", "hypersweep.message", "hypersweep.where"
-RUNGS, CURVE = "hypersweep.rungs", "hypersweep.curveSince"
+RUNGS, CURVE, RUNG = "hypersweep.rungs", "hypersweep.curveSince", "hypersweep.rung"
 LIKENESS, SOURCE = "hypersweep.likeness", "hypersweep.source"  # what an equal trial is found by; whose result was taken
 OWNER, SUPERSEDED_BY = "hypersweep.owner", "hypersweep.supersededBy"
 RESOURCES = "hypersweep.resourceHours"
@@ -92,6 +92,17 @@ def reopened_tags(*, attempt: int, retry: str) -> dict[str, str]:
     }
 
 
+def paused_tags(result: Result, *, rung: int, charged: int) -> dict[str, str]:
+    """A trial waits at a rung: told like an end, but for the outcome."""
+    return {RUNG: str(rung), CHARGED: str(charged)} | committed_tags(result)
+
+
+def promoted_tags(trial: Trial) -> dict[str, str]:
+    """It goes on from there."""
+    opened = reopened_tags(attempt=trial.attempt + 1, retry=trial.retry)
+    return opened | attempt_tags(trial.attempt + 1, trial.charged)
+
+
 def committed_tags(result: Result) -> dict[str, str]:
     """The end of a trial: written in one request, after everything else."""
     said: dict[str, Any] = {"value": number_out(result.value), "ended": result.ended}
@@ -115,6 +126,9 @@ def trial_of(run: Run) -> Trial:
     try:
         outcome = Outcome(tags[OUTCOME])
         ended = {} if outcome is Outcome.OPEN else _result(tags[RESULT])
+        rung, rungs = int(tags.get(RUNG) or 0), _rungs(tags.get(RUNGS, "{}"))
+        if outcome is Outcome.PAUSED and rung not in rungs:
+            raise MalformedError(f"the trial is paused at budget {rung}, and {RUNGS} has no value there")
         return Trial(
             index=_index(tags[TRIAL]),
             run=run.id,
@@ -131,7 +145,8 @@ def trial_of(run: Run) -> Trial:
             progress=max((m.timestamp for m in run.metrics.values()), default=None),
             spent=json.loads(tags.get(RESOURCES, "{}")),
             source=tags.get(SOURCE, ""),
-            rungs=_rungs(tags.get(RUNGS, "{}")),
+            rungs=rungs,
+            rung=rung,
             curve_since=float(tags[CURVE]) if tags.get(CURVE) else None,
         )
     except KeyError as error:

@@ -33,7 +33,7 @@ class Blame:
 
 def blames(levels: Sequence[Levels], trials: Sequence[Trial]) -> list[Blame]:
     """The surest first. `trials`: any, open ones are left out."""
-    ended = [t for t in trials if t.outcome is not Outcome.OPEN]
+    ended = [t for t in trials if t.outcome.over]
     reasons = Counter(t.reason for t in ended if t.outcome in (Outcome.FAILED, Outcome.INFEASIBLE) and t.reason)
     looks = sum(each.count for each in levels) * max(1, len(reasons))
     found = [

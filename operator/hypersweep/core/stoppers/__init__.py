@@ -6,26 +6,35 @@ looked, in which order, or in which process. Trials that have no curve are never
 
 import math
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 
 from hypersweep.core.spec import Asha, EarlyStopping, Median, SweepSpec
 from hypersweep.core.stoppers import asha, median, threshold
-from hypersweep.core.stoppers.marks import Mark, Marks, Point, Table, broken, curve_since, marks_of
+from hypersweep.core.stoppers.marks import Mark, Marks, Point, Table, broken, curve_since, loss, marks_of
+from hypersweep.core.stoppers.promotion import Queues, Waiting, promotable
 from hypersweep.core.stoppers.replay import Verdict, counted, replay
 
 __all__ = [
     "Mark",
     "Marks",
     "Point",
+    "Queues",
     "Table",
     "Verdict",
+    "Waiting",
     "counted",
     "curve_since",
     "due",
+    "loss",
     "metric_of",
+    "promotable",
+    "promotes",
     "read",
     "sign_of",
     "verdicts",
 ]
+
+_NONE: Mapping[int, int] = MappingProxyType({})
 
 
 def metric_of(spec: SweepSpec) -> str:
@@ -38,6 +47,12 @@ def sign_of(spec: SweepSpec) -> float:
     """What a value is multiplied with so that smaller is better."""
     goal = next(o.goal for o in spec.objectives if o.metric == metric_of(spec))
     return -1.0 if goal == "Maximize" else 1.0
+
+
+def promotes(spec: SweepSpec) -> bool:
+    """Whether a verdict pauses a trial, which may be promoted later, instead of stopping it."""
+    rule = spec.early_stopping
+    return rule is not None and rule.type == "ASHA" and rule.asha is not None and rule.asha.mode == "Promote"
 
 
 def due(rule: EarlyStopping, known: Marks, *, reached: float, value: float) -> bool:
@@ -54,16 +69,24 @@ def read(rule: EarlyStopping, points: Sequence[Point], *, reached: float) -> Mar
 
 
 def verdicts(
-    rule: EarlyStopping, marks: Mapping[int, Marks], table: Table, *, sign: float, since: float | None
+    rule: EarlyStopping,
+    marks: Mapping[int, Marks],
+    table: Table,
+    *,
+    sign: float,
+    since: float | None,
+    passed: Mapping[int, int] = _NONE,
 ) -> Mapping[int, Verdict]:
-    """Who of these open trials is to stop. `since`: when the metric was first seen to have curves; None: it was not, yet."""
+    """Who of these open trials is to stop (or to pause). `since`: when the metric was first seen to have curves; None: it was
+    not, yet. `passed`: the rung from which a trial was promoted.
+    """
     if since is None:
         return {}
 
     def judge(own: float, peers: Sequence[float]) -> str | None:
         return _judge(rule, own, peers, sign)
 
-    return replay(judge, marks, table, rule=rule.type, sign=sign, since=since)
+    return replay(judge, marks, table, rule=rule.type, sign=sign, since=since, passed=passed)
 
 
 def _budgets(rule: EarlyStopping, reached: float) -> Sequence[int]:

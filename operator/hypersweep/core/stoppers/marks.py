@@ -60,7 +60,7 @@ def _logged(point: Point) -> tuple[float, float, bool, float]:
 
 
 class Table:
-    """The marks of trials that have ended, by budget, in the order in which they were logged. Losses: smaller is better."""
+    """The marks of trials that have ended or wait, by budget, in the order of their times. Losses: smaller is better."""
 
     def __init__(self) -> None:
         self._rungs: dict[int, list[tuple[float, float]]] = defaultdict(list)  # (time, loss)
@@ -72,6 +72,21 @@ class Table:
             its = loss(mark.value, sign)
             insort(self._rungs[budget], (mark.time, its))
             insort(self._losses[budget], its)
+
+    def take_back(self, marks: Marks, *, sign: float) -> None:
+        """A trial that was put here with these marks goes on."""
+        for budget, mark in marks.items():
+            its = loss(mark.value, sign)
+            for kept, entry in ((self._rungs[budget], (mark.time, its)), (self._losses[budget], its)):
+                del kept[bisect_left(kept, entry)]
+
+    def size(self, budget: int) -> int:
+        """How many have come to a budget."""
+        return len(self._losses.get(budget, ()))
+
+    def better(self, budget: int, than: float) -> int:
+        """How many have a smaller loss there."""
+        return bisect_left(self._losses.get(budget, ()), than)
 
     def split(self, budget: int, time: float) -> tuple[list[float], list[tuple[float, float]]]:
         """Losses at a budget from before `time`, ascending; and (time, loss) of those from then on."""

@@ -8,6 +8,7 @@ from bisect import bisect_left, insort
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from hypersweep.core.stoppers.marks import Marks, Table, loss
 
@@ -43,9 +44,18 @@ def counted(marks: Marks, verdict: Verdict | None) -> Marks:
 
 
 def replay(
-    judge: Judge, marks: Mapping[int, Marks], table: Table, *, rule: str, sign: float, since: float
+    judge: Judge,
+    marks: Mapping[int, Marks],
+    table: Table,
+    *,
+    rule: str,
+    sign: float,
+    since: float,
+    passed: Mapping[int, int] = MappingProxyType({}),
 ) -> dict[int, Verdict]:
-    """The verdicts on these open trials. `since`: when the metric was first seen to have curves; verdicts hold from then."""
+    """The verdicts on these open trials. `since`: when the metric was first seen to have curves; verdicts hold from then.
+    `passed`: the budget up to which a trial is judged no more, though its marks count.
+    """
     events = sorted(
         _Event(mark.time, budget, trial, loss(mark.value, sign))
         for trial, its in marks.items()
@@ -58,12 +68,12 @@ def replay(
         for event in counting:
             insort(fields[event.budget], event.loss)
         for event in counting:
-            if event.trial < 0 or event.trial in found:
+            if event.trial < 0 or event.trial in found or event.budget <= passed.get(event.trial, 0):
                 continue
             why = judge(event.loss, _without(fields[event.budget], event.loss))
             if why is not None:
                 value, held = marks[event.trial][event.budget].value, max(event.time, since)
-                message = f"stopped at budget {event.budget} with {value:.6g}: {why}"
+                message = f"at budget {event.budget} with {value:.6g}: {why}"
                 found[event.trial] = Verdict(rule, event.budget, value, message, held)
     return found
 
