@@ -98,11 +98,11 @@ def test_an_interrupted_own_run_is_continued(client: mlflow_client, tmp_path: Pa
     """The next attempt with the same checkpoints writes to the same run, each epoch once."""
     os.environ["MLFLOW_EXPERIMENT_NAME"] = "continued"
     work = job(width=8, epochs=4, log_model=False, checkpoints=tmp_path)
-    first = open_tracker(work.settings, os.environ)
+    first = open_tracker(work, os.environ)
     with pytest.raises(Interrupted):
         train(work, tracker=first, interruption=StopAfter(50))  # in the third of four epochs of 23 batches
     first.close(ExitCode.INTERRUPTED)
-    second = open_tracker(work.settings, os.environ)
+    second = open_tracker(work, os.environ)
     train(work, tracker=second, interruption=StopAfter())
     second.close(ExitCode.DONE)
 
@@ -145,13 +145,13 @@ def test_results_outlive_an_interruption_during_an_outage(client: mlflow_client,
     work = job(width=8, epochs=4, log_model=False, checkpoints=tmp_path)
     reachable, os.environ["MLFLOW_TRACKING_URI"] = os.environ["MLFLOW_TRACKING_URI"], f"http://127.0.0.1:{free_port()}"
     os.environ |= {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_RUN_ID": run}
-    first = open_tracker(work.settings, os.environ)
+    first = open_tracker(work, os.environ)
     with pytest.raises(Interrupted):
         train(work, tracker=first, interruption=StopAfter(50))
     first.close(ExitCode.INTERRUPTED)
 
     os.environ["MLFLOW_TRACKING_URI"] = reachable
-    second = open_tracker(work.settings, os.environ)
+    second = open_tracker(work, os.environ)
     train(work, tracker=second, interruption=StopAfter())
     second.close(ExitCode.DONE)
     assert [point.step for point in client.get_metric_history(run, "val_loss")] == [1, 2, 3, 4]
@@ -240,7 +240,7 @@ def test_a_server_that_dies_and_comes_back_has_every_step(tmp_path: Path) -> Non
     os.environ |= {"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{port}", "MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
     os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     work = job(width=8, epochs=10, log_every=1)  # 23 steps each
-    tracker, gate = open_tracker(work.settings, os.environ), Gate(80)
+    tracker, gate = open_tracker(work, os.environ), Gate(80)
     failures: list[BaseException] = []
 
     def attempt() -> None:
@@ -293,7 +293,7 @@ def test_a_killed_process_loses_no_result(client: mlflow_client, tmp_path: Path)
 
     os.environ["MLFLOW_RUN_ID"] = run
     work = job(budget=max(measured) + 1, checkpoints=tmp_path, **settings)
-    tracker = open_tracker(work.settings, os.environ)
+    tracker = open_tracker(work, os.environ)
     train(work, tracker=tracker, interruption=StopAfter())
     tracker.close(ExitCode.DONE)
     points = client.get_metric_history(run, "val_loss")

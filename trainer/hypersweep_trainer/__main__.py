@@ -32,7 +32,7 @@ def main(argv: Sequence[str]) -> ExitCode:
             lr_command.range_test(argv, os.environ)
         else:
             job = read_job(argv, os.environ)
-            tracker = open_tracker(job.settings, os.environ)
+            tracker = open_tracker(job, os.environ)
             from hypersweep_trainer.train import train  # torch takes seconds: not before the settings are right
 
             train(job, tracker=tracker, interruption=interruption)

@@ -40,6 +40,7 @@ ENVIRONMENT: Mapping[str, str] = {
     "HYPERSWEEP_RANGE_TEST": 'JSON object {"min": …, "max": …}: do the learning-rate range test between, do not train',
     "HYPERSWEEP_TERMINATION_LOG": "file for the termination message, instead of /dev/termination-log",
     "HYPERSWEEP_IMAGE": "the container image, to be noted with the results; set for trials on a cluster",
+    "WORLD_SIZE": "processes that train one model together; also MASTER_ADDR, MASTER_PORT, and RANK or JOB_COMPLETION_INDEX",
     "MLFLOW_TRACKING_URI": "where metrics go; without it they are only printed",
     "MLFLOW_RUN_ID": "a prepared run to log to, left open at the end; without it the trainer starts and ends its own",
     "MLFLOW_EXPERIMENT_ID": "experiment of an own run; also MLFLOW_EXPERIMENT_NAME",
@@ -56,6 +57,8 @@ class Job:
     settings: Settings
     budget: int  # epochs in all, those of earlier attempts included
     checkpoint_dir: Path | None
+    rank: int = 0  # of this process among `processes` that train one model
+    processes: int = 1
 
 
 class _Parser(argparse.ArgumentParser):
@@ -87,7 +90,35 @@ def read_job(argv: Sequence[str], environ: Mapping[str, str]) -> Job:
     settings = _settings(values)
     budget = _number(environ, "HYPERSWEEP_BUDGET", setting="epochs").get("epochs", settings.epochs)
     directory = environ.get("HYPERSWEEP_CHECKPOINT_DIR")
-    return Job(settings=settings, budget=budget, checkpoint_dir=Path(directory) if directory else None)
+    rank, processes = _place(environ)
+    return Job(
+        settings=settings,
+        budget=budget,
+        checkpoint_dir=Path(directory) if directory else None,
+        rank=rank,
+        processes=processes,
+    )
+
+
+def _place(environ: Mapping[str, str]) -> tuple[int, int]:
+    """The process's rank, and how many there are. `torchrun` says all; an Indexed Job's rank is its completion index."""
+    size = _count(environ, "WORLD_SIZE") if environ.get("WORLD_SIZE") else 1
+    if size == 1:
+        return 0, 1
+    name = "RANK" if environ.get("RANK") else "JOB_COMPLETION_INDEX"
+    if missing := [one for one in (name, "MASTER_ADDR", "MASTER_PORT") if not environ.get(one)]:
+        lacking = " and ".join("RANK (or JOB_COMPLETION_INDEX)" if one == name else one for one in missing)
+        raise BadInputError(f"environment: found WORLD_SIZE={size} without {lacking}; torchrun sets all of them")
+    rank = _count(environ, name)
+    if rank >= size:
+        raise BadInputError(f"environment: found {name}={rank}, allowed: less than WORLD_SIZE={size}")
+    return rank, size
+
+
+def _count(environ: Mapping[str, str], name: str) -> int:
+    if not environ[name].isdecimal():
+        raise BadInputError(f"environment: found {name}={environ[name]!r}, allowed: a number")
+    return int(environ[name])
 
 
 def _flags(argv: Sequence[str]) -> dict[str, object]:

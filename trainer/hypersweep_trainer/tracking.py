@@ -21,9 +21,10 @@ from uuid import uuid4
 from hypersweep_trainer.exits import ExitCode
 from hypersweep_trainer.journal import Entry, Journal, Kind
 from hypersweep_trainer.machine_load import MachineLoad
+from hypersweep_trainer.options import Job
 from hypersweep_trainer.run import Run
 from hypersweep_trainer.sender import Sender
-from hypersweep_trainer.settings import MAY_CHANGE, Settings
+from hypersweep_trainer.settings import MAY_CHANGE
 
 log = logging.getLogger(__name__)
 
@@ -45,8 +46,9 @@ class Tracker:
 
     directory: Path | None = None  # for files that wait to be sent; None: nobody keeps what `log_file` is given
 
-    def __init__(self) -> None:
-        """Start with nothing reported."""
+    def __init__(self, *, aloud: bool = True) -> None:
+        """Start with nothing reported. Not `aloud`: print nothing."""
+        self.aloud = aloud
         self.step = 0  # epochs completed
         self.metrics: Metrics = {}
 
@@ -62,6 +64,8 @@ class Tracker:
     def log(self, metrics: Metrics, *, step: int) -> None:
         """Report the metrics of one epoch; never raises for a server's sake."""
         self.step, self.metrics = step, metrics
+        if not self.aloud:
+            return
         shown = {name: value for name, value in metrics.items() if not name.startswith(UNPRINTED)}
         print(f"epoch {step}:", *(f"{name}={value:.6g}" for name, value in shown.items()), flush=True)
 
@@ -181,8 +185,8 @@ def _temporary_directory() -> Path | None:
         return None
 
 
-def open_tracker(settings: Settings, environ: Mapping[str, str]) -> Tracker:
-    """The tracker that the environment asks for: MLflow where MLFLOW_TRACKING_URI is set."""
-    if not environ.get("MLFLOW_TRACKING_URI"):
-        return Tracker()
-    return MlflowTracker(run_id=environ.get("MLFLOW_RUN_ID") or None, params=settings.model_dump())
+def open_tracker(job: Job, environ: Mapping[str, str]) -> Tracker:
+    """The tracker that the environment asks for: MLflow where MLFLOW_TRACKING_URI is set; of several processes, the first's."""
+    if not environ.get("MLFLOW_TRACKING_URI") or job.rank > 0:
+        return Tracker(aloud=job.rank == 0)
+    return MlflowTracker(run_id=environ.get("MLFLOW_RUN_ID") or None, params=job.settings.model_dump())

@@ -30,6 +30,7 @@ from hypersweep_trainer.metrics import make_scorer
 from hypersweep_trainer.models import make_model
 from hypersweep_trainer.optimizers import make_optimizer
 from hypersweep_trainer.options import Job
+from hypersweep_trainer.processes import LEAST, Processes, join
 from hypersweep_trainer.rules import FULL_BATCH
 from hypersweep_trainer.schedules import Plan, Plateau, learning_rate
 from hypersweep_trainer.settings import MAY_CHANGE, Settings
@@ -45,21 +46,24 @@ PHASES = ("data", "forward", "backward", "optimizer")
 class Training:
     """Model, optimizer, random numbers and how far they have come: what a checkpoint holds, what an epoch does."""
 
-    def __init__(self, settings: Settings, *, horizon: int) -> None:
+    def __init__(self, settings: Settings, *, horizon: int, processes: Processes | None = None) -> None:
         """Set everything up as it is before the first epoch. `horizon` is the length of the plan, in epochs."""
         make_reproducible(settings)
-        self.settings, self.horizon = settings, horizon
+        self.settings, self.horizon, self.processes = settings, horizon, processes or Processes()
         self.device = choose_device(settings.device)
         self.data = load(settings, self.device)
         layout = torch.channels_last if settings.channels_last else torch.contiguous_format
         self.model = make_model(settings, self.data).to(self.device).to(memory_format=layout)
-        self.forward = torch.compile(self.model) if settings.compile else self.model
+        network = self.processes.wrapped(self.model)
+        self.forward = torch.compile(network) if settings.compile else network
         self.loss = make_loss(settings, self.data)
         self.optimizer = make_optimizer(settings, self.model)
         self.plateau = Plateau(settings)
         self.averages = Averages(self.model, decay=settings.ema) if settings.ema else None
         # fp16 has no room for small gradients: the loss is scaled up, and what becomes infinite is left out.
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=settings.precision == "fp16")
+        if not self.processes.first:  # weights are the same everywhere, what is dropped out is not
+            torch.manual_seed(settings.seed + self.processes.rank)
         self.shuffle = torch.Generator().manual_seed(settings.seed)  # of its own: dropout doesn't change the data order
         self.epoch = 0  # completed
         self._start_epoch()
@@ -81,7 +85,7 @@ class Training:
         samples = self.data.train[self.order.to(self.data.train.device)]
         size = len(samples) if self.settings.optimizer in FULL_BATCH else self.settings.batch_size
         parts = list(torch.split(samples, size))
-        if len(parts) > 1 and len(parts[-1]) == 1:  # a batch of one has no variance, which batch norm needs
+        if len(parts) > 1 and len(parts[-1]) < LEAST * self.processes.size:
             last = parts.pop()
             parts[-1] = torch.cat([parts[-1], last])
         return parts
@@ -91,16 +95,19 @@ class Training:
         self.model.train()
         every = self.settings.log_every
         began = time.perf_counter()
-        for x, y in batches_of(self.data, self.batches()[self.batch :]):
-            if interruption.requested:
+        batches = self.batches()[self.batch :]
+        parts = [self.processes.part(batch) for batch in batches]
+        for batch, (x, y) in zip(batches, batches_of(self.data, parts), strict=True):
+            if self.processes.any(wish=interruption.requested):
                 raise Interrupted(f"asked to stop in epoch {self.epoch + 1}, after batch {self.batch}")
             self.seconds["data"] += time.perf_counter() - began
             lr = self.set_rate()
-            value = self.train_batch(x, y)
+            value = self.train_batch(x, y, samples=len(batch))
             if tracker and every and self.step % every == 0:
                 tracker.log_step({"step_loss": value, "step_lr": lr}, step=self.step)
             began = time.perf_counter()
         metrics = {"train_loss": self.loss_sum / len(self.order), **self.evaluate(self.data.val, "val"), "lr": lr}
+        metrics = self.processes.told_by_first(metrics)
         self.plateau.see(metrics["val_loss"])
         self.epoch += 1
         if self.epoch == self.horizon and len(self.data.test):  # the one look at the test part
@@ -116,14 +123,18 @@ class Training:
             group["lr"] = lr
         return lr
 
-    def train_batch(self, x: Tensor, y: Tensor) -> float:
-        """One step of the optimizer; the loss before it. Raises InfeasibleError if that is not finite."""
+    def train_batch(self, x: Tensor, y: Tensor, *, samples: int | None = None) -> float:
+        """One step of the optimizer; the loss before it. Raises InfeasibleError if that is not finite.
+
+        `samples` are in the whole batch, where other processes compute parts of it.
+        """
+        samples = samples or len(x)
         if self.settings.optimizer == "lbfgs":  # looks at the loss several times
             began = time.perf_counter()
-            value = float(self.optimizer.step(lambda: self.gradient(x, y)))
+            value = float(self.optimizer.step(lambda: self.gradient(x, y, samples=samples)))
             self._finite(value)
         else:
-            value = float(self.gradient(x, y))
+            value = float(self.gradient(x, y, samples=samples))
             self._finite(value)
             began = time.perf_counter()
             if self.settings.clip_norm:
@@ -133,19 +144,19 @@ class Training:
             self.scaler.update()
         if self.averages:
             self.averages.follow(self.model)
-        self.loss_sum += value * len(x)
+        self.loss_sum += value * samples
         self.batch += 1
         self.seconds["optimizer"] += time.perf_counter() - began
         return value
 
-    def gradient(self, x: Tensor, y: Tensor) -> Tensor:
+    def gradient(self, x: Tensor, y: Tensor, *, samples: int) -> Tensor:
         """The loss of the batch, its gradient left in the weights; computed in as many parts as the settings say."""
         self.optimizer.zero_grad()
-        if self.settings.accumulate == 1:
-            return self._backward(x, y, share=1.0)
         size = math.ceil(len(x) / self.settings.accumulate)
-        parts = zip(torch.split(x, size), torch.split(y, size), strict=True)
-        return torch.stack([self._backward(some, truth, share=len(some) / len(x)) for some, truth in parts]).sum()
+        parts = zip(torch.split(x, size), torch.split(y, size), strict=True) if size < len(x) else [(x, y)]
+        share = self.processes.share
+        losses = [self._backward(some, truth, share=share(len(some), of=samples)) for some, truth in parts]
+        return self.processes.mean(losses[0] if len(losses) == 1 else torch.stack(losses).sum())
 
     def _backward(self, x: Tensor, y: Tensor, *, share: float) -> Tensor:
         began = time.perf_counter()
@@ -189,9 +200,9 @@ class Training:
         state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
         state |= {"plateau": self.plateau.state(), "scaler": self.scaler.state_dict()}
         state |= {"averages": self.averages.state()} if self.averages else {}
-        state |= {"shuffle": self.shuffle.get_state(), "rng": torch.get_rng_state()}
+        state |= {"shuffle": self.shuffle.get_state(), "rng": self.processes.of_each(torch.get_rng_state())}
         if self.device.type != "cpu":
-            state["device_rng"] = getattr(torch, self.device.type).get_rng_state()
+            state["device_rng"] = self.processes.of_each(getattr(torch, self.device.type).get_rng_state())
         return state | {"settings": self.settings.model_dump()}
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -208,9 +219,11 @@ class Training:
         if self.averages:
             self.averages.restore(state["averages"])
         self.shuffle.set_state(state["shuffle"])
-        torch.set_rng_state(state["rng"])
-        if "device_rng" in state and self.device.type != "cpu":
-            getattr(torch, self.device.type).set_rng_state(state["device_rng"])
+        rank = self.processes.rank
+        if rank < len(state["rng"]):  # else there are more processes than there were
+            torch.set_rng_state(state["rng"][rank])
+            if "device_rng" in state and self.device.type != "cpu":
+                getattr(torch, self.device.type).set_rng_state(state["device_rng"][rank])
 
 
 def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
@@ -220,9 +233,11 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     """
     settings = job.settings
     # A budget is where to stop, not what to plan for: the rates of a trial that is promoted to a larger one agree.
-    training = Training(settings, horizon=max(settings.epochs, job.budget))
-    checkpoints = Checkpoints(job.checkpoint_dir) if job.checkpoint_dir else None
-    found = checkpoints.latest() if checkpoints else None
+    horizon = max(settings.epochs, job.budget)
+    processes = join(job.rank, job.processes, settings=settings, device=choose_device(settings.device))
+    training = Training(settings, horizon=horizon, processes=processes)
+    checkpoints = Checkpoints(job.checkpoint_dir) if job.checkpoint_dir and processes.first else None
+    found = processes.told_by_first(checkpoints.latest() if checkpoints else None)
     if found:
         training.restore(found["training"])
         tracker.restore(found["tracking"])
@@ -230,12 +245,14 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     tracker.begin(job.checkpoint_dir)
     if tracker.directory:
         tracker.describe(details(settings, training.data, training.model, checkpoints=job.checkpoint_dir))
-    if settings.baselines and not found:
+    if settings.baselines and not found and processes.first:
         tracker.log_baselines(baselines(training.data))
 
     def save() -> None:
+        if job.checkpoint_dir is None:
+            return
+        state = {"training": training.state(), "tracking": tracker.state()}
         if checkpoints is not None:
-            state = {"training": training.state(), "tracking": tracker.state()}
             checkpoints.save(state, epoch=training.epoch, batch=training.batch)
 
     interruption.graceful = True
@@ -250,9 +267,11 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
                 save()
     except Interrupted:
         save()
-        if checkpoints is None:
+        if job.checkpoint_dir is None:
             log.warning("no checkpoint directory: what was learnt is lost")
         raise
+    finally:
+        processes.leave()
     if tracker.directory and settings.log_model and (model := save_model(training, tracker.directory / "model")):
         tracker.log_file(model, folder="model")
     tracker.deliver(patience=settings.tracking_patience, interrupted=lambda: interruption.requested)

@@ -1,0 +1,131 @@
+"""Several processes train what one trains: the same curve, one voice, and all stop together."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hypersweep_trainer.exits import BadInputError
+from hypersweep_trainer.options import read_job
+from hypersweep_trainer.tracking import MlflowTracker, open_tracker
+from tests.trainer.runs import PROCESS_SECONDS, command, learn
+
+# A last batch of 5, so that the parts of the two processes differ in size; and a batch in two parts besides.
+SETTINGS = {"epochs": 12, "lr": 0.005, "batch_size": 52, "accumulate": 2, "weight_decay": 0.01, "ema": 0.9}
+FLAGS = [f"--{name}={value}" for name, value in SETTINGS.items()]
+TOGETHER = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
+
+
+@pytest.fixture(scope="module")
+def by_torchrun() -> str:
+    """What two processes, started by torchrun, print."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    run = [*torchrun, "-m", "hypersweep_trainer", *FLAGS]
+    done = subprocess.run(run, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_two_processes_have_the_curve_of_one_with_the_whole_batch(by_torchrun: str) -> None:
+    """Every metric of every epoch, printed once, by one of the two."""
+    alone = learn(**SETTINGS)
+    together = epochs(by_torchrun)
+    assert len(together) == len(alone) == SETTINGS["epochs"]
+    for one, both in zip(alone, together, strict=True):
+        for name in ("train_loss", "val_loss", "val_accuracy", "val_auc", "lr"):
+            assert both[name] == pytest.approx(one[name], rel=2e-4), name
+    assert by_torchrun.count("baselines:") == 1
+
+
+def test_a_signal_to_one_process_of_an_indexed_job_stops_all_and_both_go_on_as_if_nothing_had_been(
+    tmp_path: Path, by_torchrun: str
+) -> None:
+    """The second process is told to stop: the first writes the checkpoint, and both say so with their exit code."""
+    first, second = start(tmp_path, "0"), start(tmp_path, "1")
+    assert first.stdout is not None
+    heard = next(line for line in first.stdout if line.startswith("epoch 2:"))
+    second.send_signal(signal.SIGTERM)
+    stopped = heard + first.communicate(timeout=PROCESS_SECONDS)[0]
+    assert second.communicate(timeout=PROCESS_SECONDS)[0] == ""
+    assert (first.returncode, second.returncode) == (143, 143)
+
+    first, second = start(tmp_path, "0"), start(tmp_path, "1")
+    rest = first.communicate(timeout=PROCESS_SECONDS)[0]
+    second.communicate(timeout=PROCESS_SECONDS)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert 2 <= len(epochs(stopped)) + 1 < len(epochs(by_torchrun))
+    assert epochs(rest)[-1]["epoch"] == SETTINGS["epochs"]
+    for again, before in zip(reversed(epochs(rest)), reversed(epochs(by_torchrun)), strict=False):
+        assert again["train_loss"] == pytest.approx(before["train_loss"], rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        pytest.param(
+            {"WORLD_SIZE": "2"}, "WORLD_SIZE=2 without RANK (or JOB_COMPLETION_INDEX) and MASTER_ADDR", id="bare"
+        ),
+        pytest.param({**TOGETHER, "RANK": "2"}, "found RANK=2, allowed: less than WORLD_SIZE=2", id="rank-too-high"),
+        pytest.param({**TOGETHER, "RANK": "-1"}, "found RANK='-1', allowed: a number", id="rank-below-0"),
+        pytest.param({"WORLD_SIZE": "two"}, "found WORLD_SIZE='two', allowed: a number", id="size-in-words"),
+    ],
+)
+def test_an_environment_that_does_not_say_all_is_refused(environment: dict[str, str], said: str) -> None:
+    with pytest.raises(BadInputError, match=re.escape(said)):
+        read_job([], environment)
+
+
+def test_an_indexed_job_that_shares_nothing_trains_alone() -> None:
+    """A completion index alone is no wish to train together."""
+    job = read_job([], {"JOB_COMPLETION_INDEX": "3"})
+    assert (job.rank, job.processes) == (0, 1)
+
+
+def test_a_batch_that_is_too_small_to_share_is_refused(tmp_path: Path) -> None:
+    environment = {**os.environ, **TOGETHER, "RANK": "1"}
+    done = subprocess.run(
+        command("--batch_size=3"), env=environment, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False
+    )
+    assert done.returncode == 64
+    assert "batch_size: found 3 with 2 processes, allowed: at least 4" in done.stderr
+
+
+def test_the_first_process_alone_reports() -> None:
+    """Others neither print nor touch the run."""
+    environment = {**TOGETHER, "MLFLOW_TRACKING_URI": "http://nowhere.invalid", "MLFLOW_RUN_ID": "r"}
+    trackers = [open_tracker(read_job([], {**environment, "RANK": rank}), environment) for rank in "01"]
+    assert isinstance(trackers[0], MlflowTracker)
+    assert not isinstance(trackers[1], MlflowTracker)
+    assert not trackers[1].aloud
+
+
+def start(checkpoints: Path, index: str) -> subprocess.Popen[str]:
+    """One process, as the pod of an Indexed Job starts it."""
+    environment = {**os.environ, **TOGETHER, "MASTER_PORT": port(checkpoints), "JOB_COMPLETION_INDEX": index}
+    environment |= {"HYPERSWEEP_CHECKPOINT_DIR": str(checkpoints), "PYTHONUNBUFFERED": "1"}
+    return subprocess.Popen(command(*FLAGS), env=environment, stdout=subprocess.PIPE, text=True)
+
+
+def port(checkpoints: Path) -> str:
+    """A free one, the same for both processes of one start."""
+    file = checkpoints.with_suffix(f".{len(list(checkpoints.glob('*.pt')))}")
+    if not file.exists():
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            file.write_text(str(server.getsockname()[1]))
+    return file.read_text()
+
+
+def epochs(output: str) -> list[dict[str, float]]:
+    """The metrics that were printed, epoch by epoch."""
+    lines = re.findall(r"^epoch (\d+): (.*)$", output, re.MULTILINE)
+    return [
+        {"epoch": float(number)} | {name: float(value) for name, value in (pair.split("=") for pair in text.split())}
+        for number, text in lines
+    ]
