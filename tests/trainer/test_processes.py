@@ -8,12 +8,16 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 from hypersweep_trainer.exits import BadInputError
 from hypersweep_trainer.options import read_job
+from hypersweep_trainer.processes import join
+from hypersweep_trainer.settings import Settings
 from hypersweep_trainer.tracking import MlflowTracker, open_tracker
 from tests.trainer.runs import PROCESS_SECONDS, command, learn
 
@@ -23,47 +27,27 @@ FLAGS = [f"--{name}={value}" for name, value in SETTINGS.items()]
 TOGETHER = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
 
-@pytest.fixture(scope="module")
-def by_torchrun() -> str:
-    """What two processes, started by torchrun, print."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    run = [*torchrun, "-m", "hypersweep_trainer", *FLAGS]
-    done = subprocess.run(run, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
+def test_two_processes_have_the_curve_of_one_with_the_whole_batch_across_a_signal_to_either(tmp_path: Path) -> None:
+    """As an Indexed Job whose second pod is told to stop, and then by torchrun: one curve, printed once.
 
-
-def test_two_processes_have_the_curve_of_one_with_the_whole_batch(by_torchrun: str) -> None:
-    """Every metric of every epoch, printed once, by one of the two."""
-    alone = learn(**SETTINGS)
-    together = epochs(by_torchrun)
-    assert len(together) == len(alone) == SETTINGS["epochs"]
-    for one, both in zip(alone, together, strict=True):
-        for name in ("train_loss", "val_loss", "val_accuracy", "val_auc", "lr"):
-            assert both[name] == pytest.approx(one[name], rel=2e-4), name
-    assert by_torchrun.count("baselines:") == 1
-
-
-def test_a_signal_to_one_process_of_an_indexed_job_stops_all_and_both_go_on_as_if_nothing_had_been(
-    tmp_path: Path, by_torchrun: str
-) -> None:
-    """The second process is told to stop: the first writes the checkpoint, and both say so with their exit code."""
-    first, second = start(tmp_path, "0"), start(tmp_path, "1")
+    Both processes of the Job stop, and say so with their exit codes; the first has written the checkpoint.
+    """
+    first, second = pod(tmp_path, "0"), pod(tmp_path, "1")
     assert first.stdout is not None
-    heard = next(line for line in first.stdout if line.startswith("epoch 2:"))
+    begun = "".join(heard_until(first.stdout, "epoch 2:"))
     second.send_signal(signal.SIGTERM)
-    stopped = heard + first.communicate(timeout=PROCESS_SECONDS)[0]
+    begun += first.communicate(timeout=PROCESS_SECONDS)[0]
     assert second.communicate(timeout=PROCESS_SECONDS)[0] == ""
     assert (first.returncode, second.returncode) == (143, 143)
 
-    first, second = start(tmp_path, "0"), start(tmp_path, "1")
-    rest = first.communicate(timeout=PROCESS_SECONDS)[0]
-    second.communicate(timeout=PROCESS_SECONDS)
-    assert (first.returncode, second.returncode) == (0, 0)
-    assert 2 <= len(epochs(stopped)) + 1 < len(epochs(by_torchrun))
-    assert epochs(rest)[-1]["epoch"] == SETTINGS["epochs"]
-    for again, before in zip(reversed(epochs(rest)), reversed(epochs(by_torchrun)), strict=False):
-        assert again["train_loss"] == pytest.approx(before["train_loss"], rel=1e-5)
+    rest = by_torchrun(tmp_path)
+    together, alone = epochs(begun + rest), learn(**SETTINGS)
+    assert [both["epoch"] for both in together] == list(range(1, len(alone) + 1))
+    assert 2 <= len(epochs(begun)) < len(alone)
+    for one, both in zip(alone, together, strict=True):
+        for name in ("train_loss", "val_loss", "val_accuracy", "val_auc", "lr"):
+            assert both[name] == pytest.approx(one[name], rel=2e-4), name
+    assert (begun + rest).count("baselines:") == 1
 
 
 @pytest.mark.parametrize(
@@ -88,13 +72,10 @@ def test_an_indexed_job_that_shares_nothing_trains_alone() -> None:
     assert (job.rank, job.processes) == (0, 1)
 
 
-def test_a_batch_that_is_too_small_to_share_is_refused(tmp_path: Path) -> None:
-    environment = {**os.environ, **TOGETHER, "RANK": "1"}
-    done = subprocess.run(
-        command("--batch_size=3"), env=environment, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False
-    )
-    assert done.returncode == 64
-    assert "batch_size: found 3 with 2 processes, allowed: at least 4" in done.stderr
+def test_a_batch_that_is_too_small_to_share_is_refused() -> None:
+    """Before anyone waits for the others."""
+    with pytest.raises(BadInputError, match="batch_size: found 3 with 2 processes, allowed: at least 4"):
+        join(1, 2, settings=Settings(batch_size=3), device=torch.device("cpu"))
 
 
 def test_the_first_process_alone_reports() -> None:
@@ -106,7 +87,7 @@ def test_the_first_process_alone_reports() -> None:
     assert not trackers[1].aloud
 
 
-def start(checkpoints: Path, index: str) -> subprocess.Popen[str]:
+def pod(checkpoints: Path, index: str) -> subprocess.Popen[str]:
     """One process, as the pod of an Indexed Job starts it."""
     environment = {**os.environ, **TOGETHER, "MASTER_PORT": port(checkpoints), "JOB_COMPLETION_INDEX": index}
     environment |= {"HYPERSWEEP_CHECKPOINT_DIR": str(checkpoints), "PYTHONUNBUFFERED": "1"}
@@ -114,12 +95,30 @@ def start(checkpoints: Path, index: str) -> subprocess.Popen[str]:
 
 
 def port(checkpoints: Path) -> str:
-    """A free one, the same for both processes of one start."""
-    file = checkpoints.with_suffix(f".{len(list(checkpoints.glob('*.pt')))}")
+    """A free one, the same for both pods."""
+    file = checkpoints.with_suffix(".port")
     if not file.exists():
         with socket.create_server(("127.0.0.1", 0)) as server:
             file.write_text(str(server.getsockname()[1]))
     return file.read_text()
+
+
+def by_torchrun(checkpoints: Path) -> str:
+    """What two processes print that torchrun starts."""
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
+    environment = {**os.environ, "HYPERSWEEP_CHECKPOINT_DIR": str(checkpoints)}
+    run = [*torchrun, "-m", "hypersweep_trainer", *FLAGS]
+    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def heard_until(lines: Iterable[str], start: str) -> Iterator[str]:
+    """The lines up to the one that begins with `start`."""
+    for line in lines:
+        yield line
+        if line.startswith(start):
+            return
 
 
 def epochs(output: str) -> list[dict[str, float]]:

@@ -106,8 +106,8 @@ class Training:
             if tracker and every and self.step % every == 0:
                 tracker.log_step({"step_loss": value, "step_lr": lr}, step=self.step)
             began = time.perf_counter()
-        metrics = {"train_loss": self.loss_sum / len(self.order), **self.evaluate(self.data.val, "val"), "lr": lr}
-        metrics = self.processes.told_by_first(metrics)
+        own = {"train_loss": self.loss_sum / len(self.order), **self.evaluate(self.data.val, "val"), "lr": lr}
+        metrics: Metrics = self.processes.told_by_first(own)
         self.plateau.see(metrics["val_loss"])
         self.epoch += 1
         if self.epoch == self.horizon and len(self.data.test):  # the one look at the test part
