@@ -4,6 +4,7 @@ The verdicts are those of the corpus, and those of the local reader (tests/core/
 """
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.corpus.cases import Case, Edit, cases, edits, manifest
 
 pytestmark = pytest.mark.api
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 WAYS = {"create": ["create"], "apply": ["apply"], "server-side": ["apply", "--server-side"]}
 
 
@@ -48,6 +50,13 @@ def test_the_api_server_takes_what_the_schema_has_nothing_against(server: Kubect
     assert len(taken) > 80
     done = server(*WAYS[way], "--dry-run=server", "-f", "-", stdin="---\n".join(case.document for case in taken))
     assert len(done.splitlines()) == len(taken), done
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_api_server_takes_every_example(server: Kubectl, way: str) -> None:
+    """As a user applies them."""
+    done = server(*WAYS[way], "--dry-run=server", "-f", str(EXAMPLES))
+    assert len(done.splitlines()) == len(list(EXAMPLES.glob("*.yaml"))) > 1, done
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Metrics = dict[str, float]
 
-UNPRINTED = ("seconds_", "memory_mb")  # logged all the same
+UNPRINTED = ("seconds_", "memory_mb", "weights")  # logged all the same
 
 FLUSH_SECONDS = 5.0  # when interrupted: a part of Kubernetes' grace period of 30 s
 LAST_SECONDS = 15.0  # after any other early end

@@ -175,10 +175,11 @@ class Training:
             raise InfeasibleError(f"the loss is {value} in epoch {self.epoch + 1}, batch {self.batch + 1}")
 
     def usage(self) -> Metrics:
-        """What the epoch took of time, by phase of a step, and of memory."""
+        """What the epoch took of time, by phase of a step, and of memory; and how large the model is."""
         busy = sum(self.seconds.values())
         shares = {f"seconds_{phase}": seconds for phase, seconds in self.seconds.items()}
-        return {**shares, "samples_per_second": len(self.order) / busy, "memory_mb": peak_memory(self.device)}
+        size = {"memory_mb": peak_memory(self.device), "weights": float(sum(p.numel() for p in self.model.parameters()))}
+        return {**shares, "samples_per_second": len(self.order) / busy, **size}
 
     @torch.no_grad()
     def evaluate(self, part: Tensor, name: str) -> Metrics:
