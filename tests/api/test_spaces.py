@@ -51,6 +51,9 @@ def test_a_conditional_and_constrained_sweep_runs_to_the_end_of_its_space(shared
     assert [space.problems(one.parameters) for one in told] == [[]] * POINTS
     assert len({json.dumps(one.parameters, sort_keys=True) for one in told}) == POINTS
     assert status["best"]["parameters"] == {"drop": 0.0, "layers": 2, "skip": True, "width": 64}
+    runs = shared.runs(sweep)
+    assert {one.trial: set(one.parameters) for one in told} == {index: set(run.params) for index, run in runs.items()}
+    assert {len(run.params) for run in runs.values()} == {2, 3, 4}  # nothing inactive in MLflow either, at any depth
 
 
 def test_a_sweep_whose_constraints_leave_nothing_to_find_says_so(shared: Stage) -> None:
