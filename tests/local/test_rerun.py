@@ -109,16 +109,22 @@ def test_a_trial_comes_out_the_same_with_its_seed_and_otherwise_with_another(swe
 
 
 def test_what_the_sweeps_run_withholds_is_asked_of_the_shell(swept: Swept, monkeypatch: pytest.MonkeyPatch) -> None:
-    swept.run(env=[{"name": "API_TOKEN", "value": "right"}])
+    swept.run(env=[{"name": "API_TOKEN", "value": "right"}], args=["--hub-password", "swordfish"])
+    assert "swordfish" not in str([run.data.tags for run in swept.runs("Sweep")])
     run = swept.runs("Trial")[0].info.run_id
     monkeypatch.delenv("API_TOKEN", raising=False)
     code, out = swept.again(run)
     assert code == 2
-    assert "withholds the values of API_TOKEN" in out
+    assert "withholds the values of API_TOKEN (of spec.job.template" in out
+    assert "HUB_PASSWORD (of" in out
     assert swept.runs("Rerun") == []
     monkeypatch.setenv("API_TOKEN", "right")
-    code, out = swept.again(run)
+    code, out = swept.again(run, "--set-env", "HUB_PASSWORD=swordfish")
     assert code == 0, out
+    assert "not quite the trial's template" not in out
+    code, out = swept.again(run, "--set-env", "HUB_PASSWORD=another")
+    assert code == 0, out
+    assert "not quite the trial's template" in out
 
 
 def test_what_cannot_be_repeated_is_refused_with_its_reason(swept: Swept) -> None:

@@ -178,7 +178,8 @@ class Training:
         """What the epoch took of time, by phase of a step, and of memory; and how large the model is."""
         busy = sum(self.seconds.values())
         shares = {f"seconds_{phase}": seconds for phase, seconds in self.seconds.items()}
-        size = {"memory_mb": peak_memory(self.device), "weights": float(sum(p.numel() for p in self.model.parameters()))}
+        weights = float(sum(part.numel() for part in self.model.parameters()))
+        size = {"memory_mb": peak_memory(self.device), "weights": weights}
         return {**shares, "samples_per_second": len(self.order) / busy, **size}
 
     @torch.no_grad()

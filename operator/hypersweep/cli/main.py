@@ -186,6 +186,14 @@ def _add_rerun(commands: Any) -> None:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="another seed, to see what it changes")
     parser.add_argument(
+        "--set-env",
+        type=_variable,
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a value that MLflow does not hold since it is secret; else your shell's variable of that name",
+    )
+    parser.add_argument(
         "--folder", type=Path, default=DEFAULT_FOLDER, help="for the log and checkpoints (default: %(default)s)"
     )
     parser.add_argument("--cluster", action="store_true", help="as a Job of the cluster that kubectl talks to")
@@ -197,6 +205,13 @@ def _add_rerun(commands: Any) -> None:
         "--timeout", type=float, default=86400.0, metavar="SECONDS", help="for the Job (default: a day)"
     )
     parser.set_defaults(call=_rerun)
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not (name and equals):
+        raise argparse.ArgumentTypeError(f"found {text}; allowed: NAME=VALUE")
+    return name, value
 
 
 def _run(given: argparse.Namespace) -> int:

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core.errors import HyperSweepError
-from hypersweep.core.repeat import repeatable, same
+from hypersweep.core.names import template_hash
+from hypersweep.core.repeat import complete, same, seeded
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Outcome, Phase, Trial
 from hypersweep.local.world import LocalWorld, ignored
@@ -22,6 +23,7 @@ from hypersweep.tracking.client import ClientStore
 from hypersweep.tracking.originals import Original, conclude, measured, original, repetition
 
 SAME, DIFFERS, IMPOSSIBLE, INTERRUPTED = 0, 1, 2, 130
+CHANGED = "this is not quite the trial's template: a value that MLflow does not hold was another one then"
 WORDS = 2000  # characters of a failed trial's log that are shown
 
 
@@ -52,8 +54,9 @@ async def _cancellable(given: argparse.Namespace) -> int:
 async def _repeat(given: argparse.Namespace, store: ClientStore) -> int:
     first = await original(store, given.run)
     seed = first.seed if given.seed is None else str(given.seed)
-    spec = repeatable(first.spec, seed=seed, forced=given.seed is not None, shell=os.environ)
-    for warning in _warnings(given, first, spec):
+    whole = complete(first.spec, {**os.environ, **dict(given.set_env)})
+    spec = seeded(whole, seed=seed, forced=given.seed is not None)
+    for warning in _warnings(given, first, whole):
         print(f"note: {warning}", file=sys.stderr)
     run = (await repetition(store, first, seed=seed, now=time.time())).id
     trial = Trial(index=first.trial.index, run=run, parameters=first.trial.parameters)
@@ -118,6 +121,11 @@ def _name(trial: Trial) -> str:
 
 
 def _warnings(given: argparse.Namespace, first: Original, spec: SweepSpec) -> Sequence[str]:
+    changed = template_hash(spec) != first.template
+    return [*([CHANGED] if changed else []), *_left_aside(given, first, spec)]
+
+
+def _left_aside(given: argparse.Namespace, first: Original, spec: SweepSpec) -> Sequence[str]:
     if not given.cluster:
         told = [f"what is installed here runs, not the image {first.image}"] if first.image else []
         left = [part for part in ignored(spec) if part != "container image"]

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any
 
-from hypersweep.core import checkpoints, reuse, strategies, template
+from hypersweep.core import checkpoints, reuse, secrets, strategies, template
 from hypersweep.core.domain import Lattice, domain
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.names import parameter_variable
@@ -214,4 +214,20 @@ def _unpublished(spec: SweepSpec) -> Iterator[Problem]:
     yield from published.left_out(spec)
 
 
-_ADVICE = (_wide_ranges, _single_values, _ranked_by_itself, _unreached, _never_tried, _exhausted, _unpublished)
+def _literal_secrets(spec: SweepSpec) -> Iterator[Problem]:
+    """Whoever may read the sweep, or the repository that it comes from, reads them."""
+    for literal in secrets.literals(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)):
+        found = f"{literal.name} looks like a secret and stands here literally"
+        yield Problem(f"spec.{literal.path}", f"{found}: keep it in a Secret, and refer to that (valueFrom.secretKeyRef)")
+
+
+_ADVICE = (
+    _wide_ranges,
+    _single_values,
+    _ranked_by_itself,
+    _unreached,
+    _never_tried,
+    _exhausted,
+    _unpublished,
+    _literal_secrets,
+)

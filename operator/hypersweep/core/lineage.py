@@ -1,24 +1,21 @@
 """What a sweep's runs must hold so that it can be understood and repeated without its object: the spec, written down. Pure.
 
 The parent run holds the whole spec once for each template that trials were made from, under the template's hash, which is on
-every trial's run. MLflow's tags are short, so it is cut into pieces. Values of variables whose names speak of a secret are left
-out: whoever reads MLflow is not whoever reads the cluster. What they were is not recorded anywhere.
+every trial's run. MLflow's tags are short, so it is cut into pieces. Secrets that stand in it literally are left out: whoever
+reads MLflow is not whoever reads the cluster. What they were is not recorded anywhere, but the hash is that of the whole.
 """
 
 import json
-import re
 from collections.abc import Mapping
-from typing import Any
 
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.names import template_hash
+from hypersweep.core.secrets import withheld
 from hypersweep.core.spec import SweepSpec
 
 SPEC = "hypersweep.spec"  # .<template's hash>.<number of the piece>
 PIECE = 7500  # characters, below MLflow's limit of a tag
 PIECES = 40  # 300 KB; a longer spec is not written down
-WITHHELD = "(withheld)"
-_SECRET = re.compile(r"TOKEN|SECRET|PASSW|CREDENTIAL|PRIVATE|API_?KEY|ACCESS_?KEY|AUTH", re.IGNORECASE)
 
 
 def spec_tags(spec: SweepSpec) -> dict[str, str]:
@@ -47,14 +44,3 @@ def recorded(tags: Mapping[str, str], template: str) -> SweepSpec:
         return SweepSpec.model_validate_json("".join(pieces))
     except ValueError as error:
         raise SpecError([Problem(f"{SPEC}.{template}", f"cannot be read: {error}")]) from None
-
-
-def withheld(document: Any) -> Any:
-    """The same without the values of variables that a name marks as secret."""
-    if isinstance(document, list):
-        return [withheld(item) for item in document]
-    if not isinstance(document, dict):
-        return document
-    if isinstance(document.get("name"), str) and "value" in document and _SECRET.search(document["name"]):
-        return {**document, "value": WITHHELD}
-    return {key: withheld(value) for key, value in document.items()}

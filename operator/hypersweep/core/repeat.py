@@ -1,47 +1,40 @@
 """What it takes to repeat a trial from what MLflow holds of it, and whether it came out the same. Pure.
 
 The seed is the recorded one, set where a template may set it, so that no newer version's rule for seeds changes it. Values
-that the sweep's run withholds are asked of whoever repeats it: by name, from their shell.
+that the sweep's run withholds are asked of whoever repeats it, by name.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hypersweep.core.errors import HyperSweepError
-from hypersweep.core.lineage import WITHHELD
+from hypersweep.core.secrets import WITHHELD, given, literals
 from hypersweep.core.spec import SweepSpec
 
 SEED = "HYPERSWEEP_SEED"
 
 
-def repeatable(spec: SweepSpec, *, seed: str, forced: bool, shell: Mapping[str, str]) -> SweepSpec:
-    """The spec whose trial has that seed (the template's own, if it names one, unless `forced`), nothing withheld.
+def complete(spec: SweepSpec, values: Mapping[str, str]) -> SweepSpec:
+    """The spec with nothing withheld. HyperSweepError: names what is withheld and not among the values, and where it belongs."""
+    document = _written(spec)
+    lacking = {s.name: s.path for s in literals(document) if s.value == WITHHELD and s.name not in values}
+    if lacking:
+        told = ", ".join(f"{name} (of spec.{path})" for name, path in sorted(lacking.items()))
+        how = "set them in your shell, or give --set-env NAME=VALUE"
+        raise HyperSweepError(f"the sweep's run in MLflow withholds the values of {told}: {how}")
+    return SweepSpec.model_validate(given(document, values))
 
-    HyperSweepError: names what is withheld and not in the shell.
-    """
-    document: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    if absent := sorted({name for name in withheld(document) if name not in shell}):
-        raise HyperSweepError(f"the sweep's run withholds the values of {', '.join(absent)}: set them in your shell")
-    document = _filled(document, shell)
+
+def seeded(spec: SweepSpec, *, seed: str, forced: bool) -> SweepSpec:
+    """The spec whose trial has that seed (the template's own, if it names one, unless `forced`)."""
+    document = _written(spec)
     container = _training_container(document)
     own = [entry for entry in container.get("env") or [] if entry.get("name") == SEED]
     if forced or not own:
         others = [entry for entry in container.get("env") or [] if entry not in own]
         container["env"] = [*others, {"name": SEED, "value": seed}]
     return SweepSpec.model_validate(document)
-
-
-def withheld(document: Any) -> Iterator[str]:
-    """The names whose values are not recorded."""
-    if isinstance(document, list):
-        for item in document:
-            yield from withheld(item)
-    if isinstance(document, dict):
-        if document.get("value") == WITHHELD and isinstance(document.get("name"), str):
-            yield document["name"]
-        for item in document.values():
-            yield from withheld(item)
 
 
 def same(before: Sequence[float], after: Sequence[float], *, tolerance: float = 0.0) -> bool:
@@ -52,14 +45,9 @@ def same(before: Sequence[float], after: Sequence[float], *, tolerance: float = 
     )
 
 
-def _filled(document: Any, shell: Mapping[str, str]) -> Any:
-    if isinstance(document, list):
-        return [_filled(item, shell) for item in document]
-    if not isinstance(document, dict):
-        return document
-    if document.get("value") == WITHHELD and document.get("name") in shell:
-        return {**document, "value": shell[document["name"]]}
-    return {key: _filled(value, shell) for key, value in document.items()}
+def _written(spec: SweepSpec) -> dict[str, Any]:
+    document: dict[str, Any] = spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return document
 
 
 def _training_container(document: dict[str, Any]) -> dict[str, Any]:

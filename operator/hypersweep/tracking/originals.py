@@ -30,6 +30,7 @@ class Original:
     spec: SweepSpec
     identity: Identity
     seed: str
+    template: str  # the hash of all that the trial was made from, what is withheld included
     image: str  # empty: it ran on a laptop
 
 
@@ -58,6 +59,7 @@ async def original(store: Store, run: str) -> Original:
         spec=lineage.recorded(parent.tags, tags[TEMPLATE]),
         identity=Identity(sweep=tags[records.SWEEP], search=tags[records.SEARCH], experiment=found.experiment),
         seed=tags[SEED],
+        template=tags[TEMPLATE],
         image=tags.get(IMAGE, ""),
     )
 
@@ -69,7 +71,7 @@ async def repetition(store: Store, first: Original, *, seed: str, now: float) ->
         RERUN_OF: first.run.id,
         records.PARENT_RUN: first.run.tags[records.PARENT_RUN],
         SEED: seed,
-        TEMPLATE: first.run.tags[TEMPLATE],
+        TEMPLATE: first.template,
         IMAGE: first.image,
     }
     name = f"rerun of trial-{first.trial.index}"
