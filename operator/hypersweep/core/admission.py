@@ -218,7 +218,9 @@ def _literal_secrets(spec: SweepSpec) -> Iterator[Problem]:
     """Whoever may read the sweep, or the repository that it comes from, reads them."""
     for literal in secrets.literals(spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)):
         found = f"{literal.name} looks like a secret and stands here literally"
-        yield Problem(f"spec.{literal.path}", f"{found}: keep it in a Secret, and refer to that (valueFrom.secretKeyRef)")
+        yield Problem(
+            f"spec.{literal.path}", f"{found}: keep it in a Secret and refer to that (valueFrom.secretKeyRef)"
+        )
 
 
 _ADVICE = (
