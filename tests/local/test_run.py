@@ -9,6 +9,7 @@ import sys
 import time
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -222,3 +223,68 @@ spec:
     points = {(s["lr"], s["layers"], s.get("skip")) for s in seen}
     assert points == {(lr, 1, None) for lr in (1, 2, 4)} | {(lr, 2, skip) for lr in (1, 2) for skip in (False, True)}
     assert len(seen) == len(points)
+
+
+STRATEGY = """
+from hypersweep.core.strategies.question import Question
+
+def suggest(question: Question) -> dict:
+    if question.trial == 2:
+        open("asked", "w").close()
+        raise RuntimeError("no luck")
+    return {"lr": 0.1 + question.trial / 10}
+"""
+
+
+def install_strategy(folder: Path) -> None:
+    """As `pip install --target` leaves it: a module, and the entry point that names it."""
+    (folder / "unlucky.py").write_text(STRATEGY)
+    information = folder / "unlucky-1.0.dist-info"
+    information.mkdir()
+    (information / "METADATA").write_text("Metadata-Version: 2.1\nName: unlucky\nVersion: 1.0\n")
+    (information / "entry_points.txt").write_text("[hypersweep.strategies]\nUnlucky = unlucky\n")
+
+
+def test_a_strategy_that_fails_ends_the_command_after_the_running_trials(
+    folder: Folder, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody will change the file under it. What runs is not thrown away, and the same command continues."""
+    site = tmp_path_factory.mktemp("site")
+    install_strategy(site)
+    monkeypatch.setenv("PYTHONPATH", str(site))
+    slow = "while flags['lr'] == '0.2' and not os.path.exists('asked'): time.sleep(0.05)\nthen = flags.get"
+    (folder.path / "trial.py").write_text(TRIAL.replace("then = flags.get", slow))  # trial 1 runs when 2 is asked for
+    command = folder.arguments("--strategy", "unlucky/Unlucky", "--parallel", "2", trials=6)
+    code, out = folder.run(*command, seconds=60)
+    assert code == 1, out
+    assert out.count("StrategyFailed: the strategy unlucky/Unlucky failed: RuntimeError: no luck") == 1
+    assert sorted(re.findall(r"^trial (\d+): Succeeded", out, re.MULTILINE)) == ["0", "1"]
+    (site / "unlucky.py").write_text(STRATEGY.replace("question.trial == 2", "not question"))
+    code, out = folder.run(*command, seconds=60)
+    assert code == 0, out
+    assert "resumed: 2 trials" in out
+
+
+@pytest.mark.parametrize(
+    ("container", "said"),
+    [
+        ({}, "the training container has no command"),
+        ({"command": ["true"], "resources": {"requests": {"cpu": "lots"}}}, "the training container's resources"),
+    ],
+    ids=["no command", "no quantity"],
+)
+def test_a_job_that_cannot_run_here_ends_the_command(folder: Folder, container: dict[str, Any], said: str) -> None:
+    """With what is wrong, and nothing tried."""
+    spec = {
+        "objectives": [{"metric": "loss", "goal": "Minimize"}],
+        "parameters": [{"name": "lr", "type": "Float", "min": 0.1, "max": 0.9}],
+        "job": {
+            "template": {"spec": {"template": {"spec": {"containers": [{"name": "t", "image": "i", **container}]}}}}
+        },
+    }
+    head = {"apiVersion": "hypersweep.dev/v1alpha1", "kind": "HyperparameterSweep", "metadata": {"name": folder.name}}
+    (folder.path / "sweep.yaml").write_text(json.dumps({**head, "spec": spec}))
+    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri, seconds=60)
+    assert code == 1, out
+    assert out.count("JobRefused") == 1
+    assert said in out

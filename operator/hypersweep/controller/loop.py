@@ -33,6 +33,7 @@ from hypersweep.core.errors import (
 from hypersweep.core.snapshot import Action, Commit, Decision, Ending, Fault, Health, Remove
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.strategies import effective
+from hypersweep.core.trial import Phase
 
 log = logging.getLogger(__name__)
 
@@ -88,9 +89,21 @@ class SweepLoop:
             await self.keeper.let_go()
 
     def _is_over(self) -> bool:
-        """Ended and reported; or hopeless: MLflow lacks what the spec asks for. (A cluster waits until it is there.)"""
+        """Ended and reported; or hopeless, and nothing is left to wait for. (A cluster waits for another spec.)"""
         finished = self.decision is not None and self.decision.finished and self.reporter.settled
-        return (finished or self.keeper.refused is not None) and not self._tasks
+        hopeless = self._refusal is not None and not self._is_working()
+        return (finished or hopeless) and not self._tasks
+
+    @property
+    def _refusal(self) -> Fault | None:
+        """What is wrong with the spec, its Job or its strategy, or what MLflow lacks of what the spec asks for."""
+        return self._refused or self.keeper.refused
+
+    def _is_working(self) -> bool:
+        """Whether a trial runs, or has a result that the ledger does not have yet."""
+        found = self.book.open if self.book is not None else {}
+        attempts = self.host.world.attempts()
+        return any(a.trial in found and (not a.phase.ended or a.phase is Phase.SUCCEEDED) for a in attempts)
 
     async def look(self) -> float:
         """One turn. Seconds until the next is due at the latest."""
@@ -107,8 +120,7 @@ class SweepLoop:
     async def _turn(self, source: Source, spec: SweepSpec, now: float) -> float:
         waits = [await self._keep(spec, now)] if self._ended is None else []
         book = self.keeper.book or Book(Aim.of(spec))
-        refused = self._refused or self.keeper.refused
-        health = Health(refused=refused, tracking=self.keeper.tracking, elsewhere=self.keeper.elsewhere)
+        health = Health(refused=self._refusal, tracking=self.keeper.tracking, elsewhere=self.keeper.elsewhere)
         seen = snapshot(book, spec, self.host.world.attempts(), busy=self._busy, ended=self._ended, health=health)
         decision = decide(seen, now)
         if decision.finished and decision.ending is not None and not await self.keeper.close(decision.ending):

@@ -40,6 +40,7 @@ class Display:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True)
         self._told = 0
+        self._warned: Event | None = None
         self._began = time.time()
 
     def note(self, message: str) -> None:
@@ -49,6 +50,9 @@ class Display:
     def tell(self, event: "Event") -> None:
         """A transition; failures of trials are told with their log as they happen."""
         if event.type == "Warning" and event.reason != "TrialFailed":
+            if event == self._warned:  # two conditions that say the same
+                return
+            self._warned = event
             self.console.print(Text(f"{event.reason}: {event.message}", style="yellow"))
         elif event.reason == WARM_STARTED:
             self.note(f"warm start: {event.message}")
