@@ -64,6 +64,7 @@ class Actor:
                 await self._launch(self.book.open[action.index])
             case Account(index=index, spent=spent):
                 self.book.put(await self.ledger.account(self.book.open[index], spent))
+                self.book.owed.discard(index)
             case Retry(index=index, attempt=attempt, charged=charged, spent=spent):
                 trial = replace(self.book.open[index], attempt=attempt, charged=charged, spent=spent)
                 await self.ledger.attempt(trial)

@@ -88,6 +88,7 @@ class Book:
         self.tally = Tally(aim)
         self.measured: dict[int, Measurement] = {}
         self.faults: dict[int, Fault] = {}
+        self.owed: set[int] = set()  # open trials whose account the ledger did not take; forgotten with a restart
         self.stopping = Stopping()
         self.proposed: dict[int, Trial] = {}  # assignments on their way into the ledger
         self._ended: dict[int, Trial] = {}
@@ -112,6 +113,11 @@ class Book:
         self.open[trial.index] = trial
         self.tally.take(trial.index)
         self.proposed.pop(trial.index, None)
+
+    def owe(self, trial: Trial) -> None:
+        """Its pods are gone, and the ledger could not be told what they used: it is to be told when it can."""
+        self.put(trial)
+        self.owed.add(trial.index)
 
     def end(self, trial: Trial) -> None:
         """An open trial has ended: its outcome is in the ledger."""
@@ -170,6 +176,7 @@ class Book:
         for kept in (self.open, self.measured, self.faults, self.proposed):
             kept.pop(index, None)
         self._wait_no_more(index)
+        self.owed.discard(index)
         self.stopping.forget(index)
 
     def _wait(self, trial: Trial) -> None:
@@ -231,6 +238,7 @@ def snapshot(
             verdict=book.stopping.verdicts.get(i),
             judged=spec.early_stopping is None or i in book.stopping.judged,
             older_active=i in older_active,
+            owed=i in book.owed,
         )
         for i, trial in sorted(book.open.items())
     )

@@ -246,7 +246,7 @@ class SweepLoop:
             await actor.perform(action)
 
     async def _account(self, action: Remove) -> None:
-        """Write down what is about to be lost with a Job, if MLflow takes it."""
+        """Write down what is about to be lost with a Job: in the ledger, or, while MLflow is away, in the book."""
         book, ledger = self.keeper.book, self.keeper.ledger
         trial = book.open.get(action.index) if book is not None else None
         if book is None or ledger is None or trial is None or not action.spent or trial.spent == action.spent:
@@ -254,7 +254,8 @@ class SweepLoop:
         try:
             book.put(await ledger.account(trial, action.spent))
         except TrackingError as error:
-            log.warning("what the trial used is not in the ledger: %s", error, extra={"trial": action.index})
+            log.warning("what the trial used is not in the ledger yet: %s", error, extra={"trial": action.index})
+            book.owe(replace(trial, spent=action.spent))
 
     # ---- the status --------------------------------------------------------------------------------------------------
 

@@ -49,6 +49,7 @@ class OpenTrial:
     verdict: Verdict | None = None  # early stopping wants it to end
     judged: bool = True  # an attempt that ended: curves were read since, or no rule asks for them
     older_active: bool = False  # an older attempt has not gone yet
+    owed: bool = False  # what it has used is not in the ledger yet, and nothing but its account tells of it
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -62,8 +62,12 @@ def next_step(view: OpenTrial, spec: SweepSpec, end: Ending | None, now: float) 
         return _after_failure(view, attempt, spec, end, now)
     if end is not None and (end.stops or attempt is None or attempt.phase is not Phase.RUNNING):
         return _commit(view, Outcome.STOPPED, Reason.SWEEP_ENDED, end.reason, now)
+    if spec.suspend and attempt is not None:
+        return Step(Remove(index=view.trial.index, attempt=attempt, spent=_spent(view, now)))
+    if view.owed:
+        return Step(Account(index=view.trial.index, spent=_spent(view, now)))
     if spec.suspend:
-        return Step(Remove(index=view.trial.index, attempt=attempt, spent=_spent(view, now)) if attempt else None)
+        return Step(None)
     if attempt is None:
         return _reused(view, spec, now) if _repeats(view) else _to_launch(view, now)
     if account.unaccounted(view):
