@@ -28,7 +28,7 @@ class TableTransformer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(n, columns) → (n, outputs)."""
         tokens = x.flatten(1)[:, :, None] * self.scale + self.shift
-        tokens = torch.cat([self.answer.expand(len(x), -1, -1), tokens], dim=1)
+        tokens = torch.cat([self.answer.expand(x.shape[0], -1, -1), tokens], dim=1)
         result: Tensor = self.head(self.blocks(tokens)[:, 0])
         return result
 
