@@ -1,6 +1,7 @@
 """Any request's answer may be lost, at any time, also when the next look comes only after the ledger was read again."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 
 import pytest
@@ -98,3 +99,40 @@ async def _until(cluster: SimulatedCluster, host: SimulatedHost, done: Callable[
         if done():
             return
     raise AssertionError(cluster.status)
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("struck", range(4))
+def test_every_point_is_tried_once_whichever_answer_to_a_plan_is_lost(struck: int, seed: int, lost: str) -> None:
+    """Four points, all asked for at once: those who ask after the loss know the point that is in doubt, and it is tried."""
+    cluster = asyncio.run(_four_points(struck, seed, lost))
+    assert sorted(run.tags[records.PARAMETERS] for run in _trials(cluster)) == [f'{{"lr":{n}}}' for n in (1, 2, 3, 4)]
+    assert [c["reason"] for c in cluster.status["conditions"] if c["type"] == "Finished"] == ["SpaceExhausted"]
+
+
+async def _four_points(struck: int, seed: int, lost: str) -> SimulatedCluster:
+    """A sweep over all of a small space; making the run of one trial is struck."""
+    points = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
+    strategy = {"name": "Random", "seed": seed}
+    cluster = SimulatedCluster(make_spec(parameters=[points], strategy=strategy, trials={"max": 9, "parallel": 4}))
+    made: Counter[str] = Counter()
+
+    def fail(_number: int, verb: str, when: str) -> None:
+        made[when] += verb == "create_run"
+        if (verb, when, made[when]) == ("create_run", lost, 2 + struck):  # the first is the sweep's own
+            raise TrackingUnavailable("injected")
+
+    cluster.store.fail = fail
+    host = SimulatedHost(cluster)
+    for _ in range(60):
+        cluster.catch_up()
+        await host.look()
+        cluster.now += 2.0
+        for key, job in list(cluster.jobs.items()):
+            if not job.phase.ended:
+                await _log(cluster, job.run)
+                cluster.end(key, Phase.SUCCEEDED)
+        if is_true(cluster.status, "Finished"):
+            break
+    return cluster

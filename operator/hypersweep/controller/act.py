@@ -121,22 +121,24 @@ class Actor:
         async with self.suggesting:
             if await self._promises_too_little():
                 return  # the next look ends the sweep
-            proposal = await asyncio.to_thread(
-                propose, spec, history=book.told, pending=list(book.pending), trial=index
-            )
-            if proposal is None:
-                book.exhausted = True
+            trial = book.proposed.get(index) or await self._proposal(index)  # one that is in doubt, unchanged
+            if trial is None:
+                book.exhausted = not book.proposed  # what is in doubt has yet to be tried
                 return
-            parameters, name = proposal.parameters, proposal.name
-            book.proposed[index] = Trial(index=index, run="", parameters=parameters, name=name, retry=spec.retry)
-        try:
-            await self.ledger.describe(spec)  # before any trial that it tells of
-            tags = await self._lineage(book.proposed[index])
-            book.put(
-                await self.ledger.plan(index, parameters, name=name, retry=spec.retry, tags=tags, now=self.clock())
+            book.proposed[index] = (
+                trial  # until the ledger shows it: if the answer is lost, others must know of it still
             )
-        finally:
-            book.proposed.pop(index, None)
+        await self.ledger.describe(spec)  # before any trial that it tells of
+        tags, now = await self._lineage(trial), self.clock()
+        book.put(await self.ledger.plan(index, trial.parameters, name=trial.name, retry=spec.retry, tags=tags, now=now))
+
+    async def _proposal(self, index: int) -> Trial | None:
+        """What the strategy proposes, off the event loop. None: the space is exhausted."""
+        spec, book = self.spec, self.book
+        proposal = await asyncio.to_thread(propose, spec, history=book.told, pending=list(book.pending), trial=index)
+        if proposal is None:
+            return None
+        return Trial(index=index, run="", parameters=proposal.parameters, name=proposal.name, retry=spec.retry)
 
     async def _promises_too_little(self) -> bool:
         """Whether a model says that no trial is worth it any more; asked only where the sweep ends by that."""

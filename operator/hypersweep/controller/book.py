@@ -90,7 +90,7 @@ class Book:
         self.faults: dict[int, Fault] = {}
         self.owed: set[int] = set()  # open trials whose account the ledger did not take; forgotten with a restart
         self.stopping = Stopping()
-        self.proposed: dict[int, Trial] = {}  # assignments on their way into the ledger
+        self.proposed: dict[int, Trial] = {}  # assignments on their way into the ledger, or in doubt
         self._ended: dict[int, Trial] = {}
 
     def load(self, trials: Iterable[Trial], *, started: float, lessons: Lessons | None = None) -> None:
