@@ -61,6 +61,11 @@ def waiting(
     return replace(found, paused=paused, promotable=promotable)
 
 
+def doubtful(index: int) -> OpenTrial:
+    """Nobody knows whether it was launched."""
+    return replace(view(index, None), fault=Fault(reason=Reason.LAUNCH_DELAYED, message="timed out", since=NOW - 5))
+
+
 def brief(actions: tuple[Action, ...]) -> list[str]:
     """Actions as short text, for tables."""
     found = []
@@ -86,6 +91,18 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
     "planned trials are launched before new ones are planned": (
         look(view(0, None), view(1, None)),
         ["launch 0.1", "launch 1.1"],
+    ),
+    "a launch that may have taken effect keeps its slot from one that waits": (
+        look(view(0, None), doubtful(1), view(2)),
+        ["launch 1.1"],
+    ),
+    "more of those than may run do not block each other": (
+        look(doubtful(0), doubtful(1), doubtful(2)),
+        ["launch 0.1", "launch 1.1"],
+    ),
+    "a launch under way has its slot": (
+        replace(look(view(0, None), view(1, None), view(2)), busy={1: Launch(index=1, attempt=1)}),
+        [],
     ),
     "a running trial is left alone and the free slot filled": (look(view(0)), ["plan 1"]),
     "a verdict is written down, and its slot is free": (

@@ -68,11 +68,11 @@ def _admitted(
     """The steps that may be taken now: what needs MLflow waits while it is down, launches wait for a free slot."""
     health, spec = snapshot.health, snapshot.spec
     held = health.refused is not None or health.elsewhere is not None
-    active = sum(view.attempt is not None and not view.attempt.phase.ended for view in snapshot.open)
+    active = sum(_runs(view) or isinstance(snapshot.busy.get(view.trial.index), Launch) for view in snapshot.open)
     active += sum(not attempt.phase.ended for attempt, _ in snapshot.strays)  # on their way out
     room = spec.trials.parallel - active
     actions: list[Action] = []
-    for _, step in steps:
+    for _, step in sorted(steps, key=lambda pair: not _may_run(pair[0])):
         match step.action:
             case None:
                 continue
@@ -92,6 +92,15 @@ def _admitted(
     if health.tracking is None and health.elsewhere is None:
         actions += pausing.settled(snapshot, end, now, idle=not actions)
     return actions, [step.wait for _, step in steps]
+
+
+def _runs(view: OpenTrial) -> bool:
+    return view.attempt is not None and not view.attempt.phase.ended
+
+
+def _may_run(view: OpenTrial) -> bool:
+    """Whether its Job may be there, though nobody has seen it yet: its launch had no answer. It has the first claim to a slot."""
+    return view.attempt is None and view.fault is not None and view.fault.reason == Reason.LAUNCH_DELAYED
 
 
 def _begun(snapshot: Snapshot, *, slots: int) -> Iterator[Plan | Promote]:
