@@ -17,7 +17,7 @@ from hypersweep.core.errors import LaunchDelayed, TrackingUnavailable
 from hypersweep.core.resources import Usage
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.status import Event
-from hypersweep.core.trial import Attempt, Phase, Trial
+from hypersweep.core.trial import Attempt, Phase, Reason, Trial
 from hypersweep.tracking.ledger import Identity, Ledger, Owner, search_hash
 from tests.fakes.store import FakeStore
 
@@ -66,7 +66,8 @@ class SimulatedCluster:
         self.seen: dict[tuple[int, int], Attempt] = {}  # what the operator's cache shows
         self.launched: list[tuple[int, int]] = []
         self.hours: Counter[int] = Counter()  # of a core, that each trial's Jobs have had
-        self.cut: set[int] = set()  # trials of which a running Job was deleted
+        self.cut: set[int] = set()  # trials of which a Job was deleted that ran, or seemed to
+        self.crashed_unseen: Counter[int] = Counter()  # Jobs of each trial that crashed and were deleted as if they ran
         self.events: list[Event] = []
         self.faults = Faults()
         self.store = FakeStore(clock=lambda: self.now)
@@ -101,7 +102,10 @@ class SimulatedCluster:
 
     async def remove(self, attempt: Attempt) -> None:
         self.faults.strike("before", LaunchDelayed)
-        self.delete((attempt.trial, attempt.number))
+        gone = self.delete((attempt.trial, attempt.number))
+        if not attempt.phase.ended:  # as far as the operator knows
+            self.cut.add(attempt.trial)
+            self.crashed_unseen[attempt.trial] += gone is not None and gone.reason == Reason.CRASHED
         self.faults.strike("after", LaunchDelayed)
         self.seen.pop((attempt.trial, attempt.number), None)
 

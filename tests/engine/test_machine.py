@@ -24,6 +24,9 @@ from tests.core.builders import make_spec
 from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 
 LOSS = {"metric": "loss", "goal": "Minimize"}
+RANGE: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
+FOUR_POINTS: dict[str, Any] = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
+HALVING: dict[str, Any] = {"type": "ASHA", "asha": {"reductionFactor": 2}}
 KINDS = st.sampled_from(["one", "several", "repeats", "racing"])
 VALUES = st.sampled_from([0.1, 0.2, 0.2, 0.5, 1.0, math.nan, math.inf, None])
 BAD_ENDS = st.sampled_from(
@@ -42,6 +45,7 @@ class Engine(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.parameters: dict[str, str] = {}
         self.crashes: Counter[int] = Counter()
+        self.epochs: Counter[int] = Counter()  # that each trial has logged, one a Job and turn
         self.unseen: dict[int, float] = defaultdict(
             float
         )  # hours after its end in which the operator took a Job for running
@@ -54,25 +58,22 @@ class Engine(RuleBasedStateMachine):
         finite=st.booleans(),
         constrained=st.booleans(),
         kind=KINDS,
-        stopping=st.sampled_from([None, None, "Stop", "Promote"]),
+        stopping=st.booleans(),
     )
-    def begin(
-        self, parallel: int, most: int, finite: bool, *, constrained: bool, kind: str, stopping: str | None
-    ) -> None:
-        space: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
-        if finite:
-            space = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
-        spec = make_spec(
+    def begin(self, parallel: int, most: int, finite: bool, *, constrained: bool, kind: str, stopping: bool) -> None:
+        self._begin(
             objectives=[LOSS, {"metric": "ms", "goal": "Maximize"}] if kind == "several" else [LOSS],
             repeats={"count": 1 if kind in ("one", "several") else 2, "racing": kind == "racing"},
-            parameters=[space],
+            parameters=[FOUR_POINTS if finite else RANGE],
             constraints=[{"metric": "ms", "max": 20}] if constrained else [],
             trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2},
-            earlyStopping={"type": "ASHA", "asha": {"reductionFactor": 2, "mode": stopping}} if stopping else None,
+            earlyStopping=HALVING if stopping else None,
         )
-        self.cluster = SimulatedCluster(spec)
+
+    def _begin(self, **spec: Any) -> None:
+        self.cluster = SimulatedCluster(make_spec(**spec))
         self.host = SimulatedHost(self.cluster)
-        self.allowed, self.most = parallel, most
+        self.allowed, self.most = spec["trials"]["parallel"], spec["trials"]["max"]
 
     # ---- what can happen ---------------------------------------------------------------------------------------------
 
@@ -87,12 +88,7 @@ class Engine(RuleBasedStateMachine):
         """The loop turns a few times, perhaps into a fault, perhaps on an old view."""
         self.cluster.faults.set(fault, countdown if fault else -1)
         try:
-            for _ in range(times):
-                if not stale:
-                    self.cluster.catch_up()
-                self._note_what_ended_unseen()
-                self.runner.run(self.host.look())
-                self.cluster.now += pace
+            self._turn(times=times, pace=pace, stale=stale)
         except Killed:
             self.host = SimulatedHost(self.cluster)
         self.cluster.faults.set("", -1)
@@ -152,7 +148,7 @@ class Engine(RuleBasedStateMachine):
         self.most = min(12, self.cluster.spec.trials.max + more)
         self.cluster.edit(max=self.most)
 
-    @rule(suspend=st.booleans())
+    @rule(suspend=st.sampled_from([False, False, True]))
     def suspend(self, suspend: bool) -> None:
         self.cluster.edit(suspend=suspend)
 
@@ -160,6 +156,7 @@ class Engine(RuleBasedStateMachine):
     def retry(self, token: str) -> None:
         self.cluster.edit(retry=token, maxFailed=4)
         self.crashes.clear()
+        self.cluster.crashed_unseen.clear()
 
     # ---- what must always hold ---------------------------------------------------------------------------------------
 
@@ -173,7 +170,8 @@ class Engine(RuleBasedStateMachine):
 
     @invariant()
     def no_more_crashes_than_attempts(self) -> None:
-        assert all(n <= self.cluster.spec.trials.attempts for n in self.crashes.values()), self.crashes
+        seen = self.crashes - self.cluster.crashed_unseen if hasattr(self, "cluster") else self.crashes
+        assert all(n <= self.cluster.spec.trials.attempts for n in seen.values()), seen
 
     @invariant()
     def one_run_a_trial_once_things_are_settled(self) -> None:
@@ -203,7 +201,7 @@ class Engine(RuleBasedStateMachine):
         counts = self.cluster.status.get("trials")
         if counts:
             ended = sum(counts[o.value.lower()] for o in Outcome if o.over)
-            assert ended + counts["paused"] <= counts["created"]
+            assert ended + counts["paused"] <= counts["created"] <= self.most
             assert self.cluster.status["progress"].startswith(f"{ended}/")
 
     @invariant()
@@ -271,6 +269,14 @@ class Engine(RuleBasedStateMachine):
 
     # ---- reading -----------------------------------------------------------------------------------------------------
 
+    def _turn(self, *, times: int, pace: float, stale: bool = False) -> None:
+        for _ in range(times):
+            if not stale:
+                self.cluster.catch_up()
+            self._note_what_ended_unseen()
+            self.runner.run(self.host.look())
+            self.cluster.now += pace
+
     def _note_what_ended_unseen(self) -> None:
         for key, seen in self.cluster.seen.items():
             job = self.cluster.jobs.get(key)
@@ -337,10 +343,45 @@ def _front(found: Iterable[Sequence[float]]) -> list[dict[str, float]]:
     return [{"loss": loss, "ms": ms} for loss, ms in sorted(kept)]
 
 
-Engine.TestCase.settings = settings(
-    max_examples=100,
+class Rungs(Engine):
+    """As much, in a sweep whose trials come to rungs, side by side and one after the other: some are better, the others wait."""
+
+    @initialize(
+        parallel=st.integers(1, 3),
+        most=st.integers(4, 8),
+        mode=st.sampled_from(["Promote", "Promote", "Stop"]),
+        several=st.booleans(),
+    )
+    def begin(self, parallel: int, most: int, mode: str, *, several: bool) -> None:
+        self._begin(
+            objectives=[LOSS, {"metric": "ms", "goal": "Maximize"}] if several else [LOSS],
+            parameters=[RANGE],
+            trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 4},
+            earlyStopping={**HALVING, "asha": {**HALVING["asha"], "mode": mode}},
+        )
+
+    @rule(best=st.integers(0, 4), rounds=st.integers(1, 3))
+    def train_all(self, best: int, rounds: int) -> None:
+        """In turn, the loop starts what it may, and every Job logs its next points; then the loop sees those."""
+        for _ in range(rounds):
+            self._turn(times=3, pace=1.1)
+            for (trial, _), job in sorted(self.cluster.jobs.items()):
+                if not job.phase.ended:
+                    self.runner.run(self._log_next(trial, job.run, 0.1 + (trial - best) % 5))
+        self._turn(times=2, pace=1.1)
+
+    async def _log_next(self, trial: int, run: str, loss: float) -> None:
+        for _ in range(2):
+            self.epochs[trial] += 1
+            await self._log(run, {"loss": loss}, step=self.epochs[trial])
+
+
+SETTINGS = settings(
     stateful_step_count=60,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
 )
+Engine.TestCase.settings = settings(SETTINGS, max_examples=65)
+Rungs.TestCase.settings = settings(SETTINGS, max_examples=25)
 TestEngine = Engine.TestCase
+TestRungs = Rungs.TestCase
