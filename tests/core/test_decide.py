@@ -33,6 +33,7 @@ STOPPING = make_spec(earlyStopping={"type": "ASHA"})
 RULE = {"type": "ASHA", "asha": {"mode": "Promote"}}
 PROMOTING = make_spec(earlyStopping=RULE)
 VERDICT = Verdict("ASHA", 3, 0.9, "stopped at budget 3", NOW - 9)
+TWO = [{"metric": "loss", "goal": "Minimize"}, {"metric": "ms", "goal": "Minimize"}]
 DOWN = Health(tracking=Fault(reason="TrackingUnavailable", message="down", since=NOW - 5))
 
 GONE = Usage(id="gone", amounts=(("cpu", 4.0),), since=NOW - 3600, until=NOW - 2700)  # one core hour
@@ -379,6 +380,28 @@ ROWS: dict[str, tuple[Snapshot, list[str]]] = {
             spec=make_spec(stopWhen={"noImprovement": {"trials": 2}}),
         ),
         ["commit 3 Stopped SweepEnded"],
+    ),
+    "a front that has not grown ends a sweep of several objectives": (
+        look(
+            history=(
+                ended(0, 0.1, values=(0.1, 0.2)),
+                ended(1, 0.2, values=(0.2, 0.3)),
+                ended(2, 0.3, values=(0.3, 0.2)),
+            ),
+            spec=make_spec(objectives=TWO, stopWhen={"noImprovement": {"trials": 2}}),
+        ),
+        [],
+    ),
+    "a front that has grown goes on": (
+        look(
+            history=(
+                ended(0, 0.1, values=(0.1, 0.2)),
+                ended(1, 0.2, values=(0.2, 0.3)),
+                ended(2, 0.3, values=(0.3, 0.1)),
+            ),
+            spec=make_spec(objectives=TWO, stopWhen={"noImprovement": {"trials": 2}}, trials={"parallel": 1}),
+        ),
+        ["plan 3"],
     ),
     "little is expected of any further trial": (
         look(

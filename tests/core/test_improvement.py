@@ -4,6 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hypersweep.core.aim import Aim
+from hypersweep.core.hypervolume import hypervolume
 from hypersweep.core.improvement import Improvement
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Outcome, Reason, Trial
@@ -57,8 +58,8 @@ def since(goal: str, *trials: Trial) -> int:
     for trial in reversed(trials):
         one_by_one.add(trial)
     anew = Tally.of(Aim(goals=(goal,)), trials)  # type: ignore[arg-type]
-    assert one_by_one.improvement.trials_since(0.0) == anew.improvement.trials_since(0.0)
-    return anew.improvement.trials_since(0.0)
+    assert one_by_one.unimproved(0.0) == anew.unimproved(0.0)
+    return anew.unimproved(0.0)
 
 
 def test_what_counts_as_a_trial_without_improvement() -> None:
@@ -70,3 +71,37 @@ def test_what_counts_as_a_trial_without_improvement() -> None:
     assert since("Minimize", best, ended(1, outcome=Outcome.STOPPED, value=0.0)) == 1
     assert since("Minimize", best, ended(1, outcome=Outcome.FAILED)) == 0
     assert since("Minimize", best, ended(1, outcome=Outcome.STOPPED, reason=Reason.SWEEP_ENDED)) == 0
+
+
+point = st.tuples(st.integers(0, 4).map(float), st.integers(0, 4).map(float))
+
+
+@given(st.lists(point, min_size=1, max_size=10), st.data())
+def test_of_several_objectives_the_hypervolume_tells(points: list[tuple[float, ...]], data: st.DataObject) -> None:
+    """The newest trials, as many as leave the volume as it is: in any order of arrival."""
+    trials = [ended(i, values[0], values=values) for i, values in enumerate(points)]
+    tally = Tally(Aim(goals=("Minimize", "Minimize")))
+    for trial in data.draw(st.permutations(trials)):
+        tally.add(trial)
+    volumes = [hypervolume(points[: i + 1], (9.0, 9.0)) for i in range(len(points))]
+    assert tally.unimproved(0.0) == sum(volume == volumes[-1] for volume in volumes) - 1
+
+
+def repeated(*results: tuple[str, float]) -> Tally:
+    """Trials of assignments by name, one after the other; three seeds each at most."""
+    tally = Tally(Aim(goals=("Minimize",), repeats=3))
+    for index, (name, value) in enumerate(results):
+        tally.add(ended(index, value, parameters={"x": name}))
+    return tally
+
+
+def test_with_repeats_a_better_assignment_counts_and_a_lucky_seed_does_not() -> None:
+    """Further seeds of the best are no improvement either."""
+    surely = [("a", 0.30), ("a", 0.31), ("b", 0.50), ("b", 0.51)]
+    assert repeated(*surely).unimproved(0.0) == 3
+    assert repeated(*surely, ("a", 0.29)).unimproved(0.0) == 4
+    lucky = [*surely, ("c", 0.29), ("c", 0.60)]  # the best single value; its mean is not
+    assert repeated(*lucky).unimproved(0.0) == 5
+    better = [*surely, ("c", 0.10), ("c", 0.11)]
+    assert repeated(*better).unimproved(0.0) == 1
+    assert repeated(*better).unimproved(0.5) == 5

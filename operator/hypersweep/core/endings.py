@@ -46,15 +46,17 @@ def target_reached(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: AR
 
 
 def no_improvement(snapshot: Snapshot, now: float) -> Ending | None:  # noqa: ARG001
-    """The newest trials have not improved the best. One that runs on (`Finish`) and does so after all lets the sweep go on."""
+    """The newest trials have not improved the best, or the front. One that runs on (`Finish`) and does lets the sweep go on."""
     wanted, best = snapshot.spec.stop_when.no_improvement, snapshot.tally.best
     if wanted is None or best is None or best.value is None:
         return None
-    since = snapshot.tally.improvement.trials_since(wanted.tolerance)
+    since = snapshot.tally.unimproved(wanted.tolerance)
     if since < wanted.trials:
         return None
     by = f" by more than {wanted.tolerance:g}" if wanted.tolerance else ""
-    message = f"the newest {since} trials have not improved the best{by}: {best.value:g} (trial {best.index})"
+    several = len(snapshot.spec.objectives) > 1
+    lead = "Pareto front" if several else f"best{by}: {best.value:g} (trial {best.index})"
+    message = f"the newest {since} trials have not improved the {lead}"
     return Ending(reason="NoImprovement", message=message, complete=True, stops=_stops(snapshot))
 
 

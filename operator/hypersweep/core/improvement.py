@@ -27,6 +27,10 @@ class Improvement:
         beaten = next((i for i in range(place, len(self._values)) if self._values[i] < value), len(self._values))
         self._records[place:beaten], self._values[place:beaten] = [end], [value]
 
+    def trials_after(self, end: End) -> int:
+        """How many have ended after that one."""
+        return len(self._ends) - bisect_right(self._ends, end)
+
     def trials_since(self, tolerance: float) -> int:
         """How many of the newest trials improved the best by no more than `tolerance`, all of them taken together.
 
@@ -34,5 +38,5 @@ class Improvement:
         """
         for end, value in zip(self._records, self._values, strict=True):
             if value <= self._values[-1] + tolerance:
-                return len(self._ends) - bisect_right(self._ends, end)
+                return self.trials_after(end)
         return 0

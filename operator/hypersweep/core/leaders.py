@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from hypersweep.core.aim import Aim
+from hypersweep.core.improvement import End
 from hypersweep.core.pareto import Front
 from hypersweep.core.repeats import TOP, Repeated
 from hypersweep.core.trial import Trial
@@ -48,6 +49,10 @@ class Leaders(Protocol):
         """A trial whose objective of that number is as good as `value`, if there is one."""
         ...
 
+    def led_since(self, tolerance: float) -> End | None:
+        """The end of the trial from which on the lead has been what it is, up to `tolerance`; None: as single values tell."""
+        ...
+
     def hypervolume(self) -> float | None:
         """How much the front dominates; None with one objective, or before there is a reference point."""
         ...
@@ -84,6 +89,9 @@ class Podium:
         del objective
         best = self.best
         return best if best is not None and self._sign * (best.value or 0.0) <= self._sign * value else None
+
+    def led_since(self, tolerance: float) -> None:
+        """`improvement.py` knows."""
 
     def hypervolume(self) -> float | None:
         return None

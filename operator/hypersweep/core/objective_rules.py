@@ -94,11 +94,13 @@ OBJECTIVES = (
         offenders=lambda s: [] if s.read_at is None else _no_objective(s, s.read_at.metric, "readAt.metric"),
     ),
     Rule(
-        field="stopWhen.noImprovement",
-        cel="!has(self.stopWhen.noImprovement) || self.objectives.size() == 1",
+        field="stopWhen.noImprovement.tolerance",
+        cel="!has(self.stopWhen.noImprovement) || self.stopWhen.noImprovement.tolerance == 0.0 || self.objectives.size() == 1",
         reason="FieldValueForbidden",
-        message="`noImprovement` is for one objective: of several there is no one best to improve",
-        holds=lambda s: s.stop_when.no_improvement is None or len(s.objectives) == 1,
+        message="`tolerance` is in an objective's units; of several, `noImprovement` asks whether the front has grown at all",
+        holds=lambda s: (
+            s.stop_when.no_improvement is None or not s.stop_when.no_improvement.tolerance or len(s.objectives) == 1
+        ),
     ),
     Rule(
         field="stopWhen.expectedImprovementBelow",
@@ -113,13 +115,6 @@ OBJECTIVES = (
         reason="FieldValueForbidden",
         message="`expectedImprovementBelow` is of single trials; with `repeats` further ones of an assignment are no search",
         holds=lambda s: s.stop_when.expected_improvement_below is None or s.repeats.count == 1,
-    ),
-    Rule(
-        field="stopWhen.noImprovement",
-        cel=f"!has(self.stopWhen.noImprovement) || ({_ONCE})",
-        reason="FieldValueForbidden",
-        message="`noImprovement` counts single trials; with `repeats` a lucky one of an assignment would improve the best",
-        holds=lambda s: s.stop_when.no_improvement is None or s.repeats.count == 1,
     ),
     Rule(
         field="repeats.count",

@@ -8,6 +8,7 @@ from bisect import insort
 from collections.abc import Sequence
 
 from hypersweep.core.hypervolume import hypervolume
+from hypersweep.core.improvement import End
 from hypersweep.core.trial import Trial
 
 Point = tuple[float, ...]
@@ -69,6 +70,11 @@ class Front:
             return None
         point, trial = min(self._members, key=lambda m: (m[0][objective], m[1].index))
         return trial if point[objective] <= self._signs[objective] * value else None
+
+    def led_since(self, tolerance: float) -> End | None:
+        """When the newest member came: those that ended later have not enlarged the hypervolume, whatever the reference point."""
+        del tolerance  # there is none: the rules of the spec see to that
+        return max(((trial.ended or 0.0, trial.index) for _, trial in self._members), default=None)
 
     def hypervolume(self) -> float | None:
         """The volume between the front and the reference point, in the product of the objectives' units.

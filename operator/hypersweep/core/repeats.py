@@ -26,6 +26,7 @@ from functools import cached_property
 from itertools import count as counting
 from statistics import fmean
 
+from hypersweep.core.improvement import End
 from hypersweep.core.trial import Assignment, Outcome, Reason, Trial
 
 TOP = 10
@@ -188,6 +189,17 @@ class Repeated:
         whole = (group for group in standings.ranked if len(group.good) >= self._count)
         found = next((group for group in whole if self._sign * group.mean <= self._sign * value), None)
         return standings.as_trial(found) if found is not None else None
+
+    def led_since(self, tolerance: float) -> End | None:
+        """When the best assignment, or an earlier one that is as good up to `tolerance`, had its first end. (Further seeds of
+        it make its value surer, and are no improvement.)
+        """
+        standings = self._now()
+        if not standings.ranked:
+            return None
+        bar = standings.pessimistic(standings.ranked[0]) + tolerance
+        close = (group for group in standings.ranked if standings.pessimistic(group) <= bar)
+        return min((trial.ended or 0.0, trial.index) for group in close for trial in group.told)
 
     def hypervolume(self) -> float | None:
         return None

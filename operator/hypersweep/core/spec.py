@@ -332,11 +332,11 @@ class NoImprovement(Model):
     """A search that gets no further."""
 
     trials: Annotated[int, Field(ge=1, le=100_000)] = Field(
-        description="So many of the newest trials, taken together, have not improved the best: the sweep is complete. "
-        "Failed trials do not count."
+        description="So many of the newest trials, taken together, have not improved the best (of several objectives: the "
+        "Pareto front; with `repeats`: the best assignment): the sweep is complete. Failed trials do not count."
     )
     tolerance: Annotated[float, Field(ge=0, le=LARGEST_NUMBER, allow_inf_nan=False)] = Field(
-        0.0, description="An improvement by no more than this is none, in the objective's own units."
+        0.0, description="An improvement by no more than this is none, in the objective's own units; 0 with several."
     )
 
 

@@ -91,6 +91,11 @@ class Tally:
         assignments = self.leaders.assignments
         return self.ended if assignments is None else assignments
 
+    def unimproved(self, tolerance: float) -> int:
+        """How many of the newest trials, all of them taken together, improved the lead by no more than `tolerance`."""
+        since = self.leaders.led_since(tolerance)
+        return self.improvement.trials_since(tolerance) if since is None else self.improvement.trials_after(since)
+
     def take(self, index: int) -> None:
         """Mark an index as used, by an open trial or an ended one."""
         self._taken.add(index)
