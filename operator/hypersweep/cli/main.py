@@ -74,9 +74,22 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _tracked() -> argparse.ArgumentParser:
+    """What commands have in common that read or write results."""
+    parent = argparse.ArgumentParser(add_help=False)
+    parent.add_argument(
+        "--tracking-uri",
+        default=DEFAULT_TRACKING,
+        metavar="URI",
+        help="where MLflow keeps the results (default: %(default)s)",
+    )
+    return parent
+
+
 def _add_run(commands: Any) -> None:
     run = commands.add_parser(
         "run",
+        parents=[_tracked()],
         help="run a sweep on this machine",
         description="Run a sweep on this machine: the file that a cluster would get, or a bare command after `--`.",
         epilog=f"parameters:\n{GRAMMAR}\n\nexample:\n{EXAMPLE}",
@@ -107,12 +120,6 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--name", help="the sweep's name (default: the command's)")
     run.add_argument("--image", default="IMAGE", help="the image that --export writes")
     run.add_argument("--export", action="store_true", help="print the manifest for the cluster instead of running it")
-    run.add_argument(
-        "--tracking-uri",
-        default=DEFAULT_TRACKING,
-        metavar="URI",
-        help="where MLflow keeps the results (default: %(default)s)",
-    )
     run.add_argument(
         "--folder", type=Path, default=DEFAULT_FOLDER, help="for logs and checkpoints (default: %(default)s)"
     )
@@ -159,12 +166,12 @@ def _plan(given: argparse.Namespace) -> int:
 def _add_analyze(commands: Any) -> None:
     parser = commands.add_parser(
         "analyze",
+        parents=[_tracked()],
         help="say what a sweep taught: importance, effects, failures, and where nobody looked",
         description="Say what a sweep taught so far, from what MLflow holds of it; also while it runs.",
     )
     parser.add_argument("sweep", nargs="?", metavar="SWEEP|FILE", help="a sweep's name in the ledger, or its manifest")
     parser.add_argument("--experiment", metavar="NAME", help="all sweeps of that MLflow experiment together")
-    parser.add_argument("--tracking-uri", default=DEFAULT_TRACKING, metavar="URI", help="MLflow (default: %(default)s)")
     parser.add_argument(
         "--output", choices=["text", "markdown", "json"], default="text", help="what to print (default: %(default)s)"
     )
@@ -175,12 +182,12 @@ def _add_analyze(commands: Any) -> None:
 def _add_rerun(commands: Any) -> None:
     parser = commands.add_parser(
         "rerun",
+        parents=[_tracked()],
         help="repeat one trial exactly, and say whether it came out the same",
         description="Repeat the trial of an MLflow run with its template, parameters and seed, here or in the cluster. "
         "Exit code: 0 the same, 1 not the same, 2 it could not be repeated.",
     )
     parser.add_argument("run", metavar="RUN", help="id of the trial's run in MLflow")
-    parser.add_argument("--tracking-uri", default=DEFAULT_TRACKING, metavar="URI", help="MLflow (default: %(default)s)")
     parser.add_argument(
         "--tolerance", type=float, default=0.0, help="how far a value may be off (default: %(default)s)"
     )
