@@ -5,6 +5,7 @@ process that is quick logs the metrics of that name, as plain functions of the p
 """
 
 import json
+import re
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -99,7 +100,9 @@ def test_repeats_race_and_are_judged_by_their_mean(folder: Folder) -> None:
     assert 1 < max(map(len, losses.values())) <= 3
     assert len({run.tags["hypersweep.seed"] for run in runs.values()}) == 10
     table = out[out.index("best trials") :]
-    shown = [float(row.split()[3]) for row in table.splitlines() if row.startswith("│")]
-    means = [fmean(values) for values in losses.values()]
-    assert shown
-    assert all(any(value == pytest.approx(mean, rel=1e-4) for mean in means) for value in shown)
+    rows = re.findall(r"^│ +\d+ │ +(\S+) │ +(\d) │ +(\S+) to (\S+) │", table, re.MULTILINE)
+    assert len(rows) == table.count("\n│") == len(losses)
+    assert any(seeds != "1" for _, seeds, _, _ in rows)
+    for mean, seeds, low, high in rows:
+        assert float(low) < float(mean) < float(high)
+        assert [len(v) for v in losses.values() if fmean(v) == pytest.approx(float(mean), rel=1e-4)] == [int(seeds)]

@@ -164,12 +164,19 @@ def _values(metrics: Sequence[str], trial: Trial) -> str:
 
 def _table(title: str, trials: Sequence[Trial], names: Sequence[str], metrics: Sequence[str]) -> Table:
     table = Table(title=title, title_justify="left")
-    for head in ("trial", *metrics, *names):
+    repeated = any(trial.repeats > 1 for trial in trials)  # judged by their mean
+    for head in ("trial", *metrics, *(["seeds", "95 % interval"] if repeated else []), *names):
         table.add_column(head, justify="right")
     for trial in trials:
         values = [f"{value:.6g}" for value in trial.values]
+        if repeated:
+            values += [str(trial.repeats), _interval(trial)]
         table.add_row(str(trial.index), *values, *(_short(trial.parameters.get(n, "-")) for n in names))
     return table
+
+
+def _interval(trial: Trial) -> str:
+    return "{:.4g} to {:.4g}".format(*trial.interval) if trial.interval is not None else "-"
 
 
 def _short(value: object) -> str:
