@@ -58,6 +58,9 @@ def test_names_that_call_their_value_a_secret(name: str) -> None:
         "SECRET_NAME",
         "num_keypoints",
         "tokenizer",
+        "image_key",
+        "--sort-key",
+        "PUBLIC_KEY",
     ],
 )
 def test_names_that_only_look_like_it(name: str) -> None:

@@ -14,9 +14,12 @@ WITHHELD = "(withheld)"
 _NAMES = re.compile(r".*(TOKEN|SECRETS?|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|APIKEY|ACCESSKEY|PRIVATEKEY)")
 _WORDS = frozenset({"KEY", "KEYS", "AUTH", "AUTHORIZATION", "PASS", "PWD", "BEARER"})
 _HARMLESS_ENDS = frozenset({"FILE", "PATH", "DIR", "NAME", "DIM", "SIZE", "LENGTH", "TYPE", "COUNT", "DROPOUT"})
-_OF_TEXTS = frozenset(
-    {"PAD", "EOS", "BOS", "SEP", "CLS", "UNK", "MASK", "STOP", "SPECIAL", "IMAGE"}
-)  # tokens of a language
+_HARMLESS = {  # by the last word: what stands before it where it is no secret
+    "TOKEN": frozenset({"PAD", "EOS", "BOS", "SEP", "CLS", "UNK", "MASK", "STOP", "SPECIAL", "IMAGE"}),  # of a language
+    "KEY": frozenset(
+        {"IMAGE", "TEXT", "LABEL", "TARGET", "INPUT", "OUTPUT", "FEATURE", "COLUMN", "SORT", "GROUP", "PUBLIC"}
+    ),
+}
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _VALUE = r"""(?:"[^"]*"|'[^']*'|[^\s;&|"']+)"""
@@ -68,7 +71,7 @@ def rewritten(spec: Mapping[str, Any], swap: Swap) -> dict[str, Any]:
 def is_secret(name: str) -> bool:
     """Whether a name calls its value a secret: `HF_TOKEN`, `--api-key`, `db.password`; not `max_tokens`, `TOKEN_FILE`."""
     words = [word.upper() for word in _WORD.findall(name)]
-    if not words or words[-1] in _HARMLESS_ENDS or (words[-1] == "TOKEN" and _OF_TEXTS.intersection(words)):
+    if not words or words[-1] in _HARMLESS_ENDS or _HARMLESS.get(words[-1], frozenset()).intersection(words):
         return False
     return any(word in _WORDS or _NAMES.fullmatch(word) for word in words)
 
