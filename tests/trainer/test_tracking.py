@@ -71,7 +71,7 @@ def test_it_joins_the_prepared_run(client: mlflow_client) -> None:
     for name in NAMES:
         assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [1, 2, 3]
     expected = {name: str(value) for name, value in Settings(width=8, epochs=3, log_model=False).model_dump().items()}
-    for name in ("nesterov", "baselines", "channels_last", "compile", "log_model"):
+    for name in ("nesterov", "baselines", "channels_last", "compile", "log_model", "tensorboard"):
         expected[name] = expected[name].lower()
     assert found.data.params == {**expected, "lr": "1e-03"}
 
@@ -92,6 +92,9 @@ def test_a_failure_is_not_logged_as_success(client: mlflow_client) -> None:
     assert main(["--optimizer=sgd", "--lr=100", "--layers=4"]) == ExitCode.INFEASIBLE
     (found,) = client.search_runs([client.get_experiment_by_name("failing").experiment_id])
     assert found.info.status == "FAILED"
+    assert "tensorboard" in {
+        file.path for file in client.list_artifacts(found.info.run_id)
+    }  # where to look for the reason
 
 
 def test_an_interrupted_own_run_is_continued(client: mlflow_client, tmp_path: Path) -> None:
@@ -267,7 +270,7 @@ def test_a_server_that_dies_and_comes_back_has_every_step(tmp_path: Path) -> Non
         assert curve(client, run, "val_loss") == list(range(1, 11))
         assert sorted(curve(client, run, "step_loss")) == list(range(1, 231))
         assert client.get_run(run).info.status == "FINISHED"
-        assert {file.path for file in client.list_artifacts(run)} == {"model", "reproduce.json"}
+        assert {file.path for file in client.list_artifacts(run)} == {"model", "reproduce.json", "tensorboard"}
 
 
 def test_a_killed_process_loses_no_result(client: mlflow_client, tmp_path: Path) -> None:

@@ -146,4 +146,10 @@ RULES = (
         lambda s: s.folds == 0 and s.val_fraction + s.test_fraction > 0.8,
         "found a part that leaves less than a fifth to train on, allowed: val_fraction + test_fraction ≤ 0.8",
     ),
+    Rule(
+        "profile_steps",
+        frozenset({"tensorboard", "profile_steps"}),
+        lambda s: s.profile_steps > 0 and not s.tensorboard,
+        "found more than 0 without tensorboard, allowed: 0, since the trace is kept beside its event files",
+    ),
 )

@@ -28,6 +28,8 @@ MAY_CHANGE = {
     "tracking_patience",
     "log_every",
     "log_model",
+    "tensorboard",
+    "profile_steps",
     "baselines",
 }
 
@@ -203,6 +205,12 @@ class Settings(BaseModel):
     )
     log_model: bool = Field(
         True, description="keep the final model with the results in MLflow, to be loaded with mlflow.pyfunc"
+    )
+    tensorboard: bool = Field(
+        True, description="write event files for TensorBoard, kept with the results in MLflow and beside checkpoints"
+    )
+    profile_steps: Whole = Field(
+        0, ge=0, le=1000, description="steps, near the start, of which a profiler's trace is kept; 0: none"
     )
     tracking_patience: float = Field(
         120, ge=0, le=86_400, description="seconds to go on trying, after the last epoch, to deliver results"

@@ -41,8 +41,18 @@ STATUS = {  # of an own run
 }
 
 
-class Tracker:
-    """Prints results, and remembers the last ones."""
+class Listener:
+    """Hears of results as they are reported."""
+
+    def log(self, metrics: Metrics, *, step: int) -> None:
+        """Of one epoch; `step` of them are completed."""
+
+    def log_step(self, metrics: Metrics, *, step: int) -> None:
+        """Of one step of the optimizer, `step` of them since the start."""
+
+
+class Tracker(Listener):
+    """Prints results, remembers the last ones, and passes them on."""
 
     directory: Path | None = None  # for files that wait to be sent; None: nobody keeps what `log_file` is given
 
@@ -51,6 +61,7 @@ class Tracker:
         self.aloud = aloud
         self.step = 0  # epochs completed
         self.metrics: Metrics = {}
+        self.listeners: list[Listener] = []
 
     def begin(self, directory: Path | None) -> None:
         """The training starts, or goes on; `directory` is kept between its attempts."""
@@ -68,14 +79,20 @@ class Tracker:
             return
         shown = {name: value for name, value in metrics.items() if not name.startswith(UNPRINTED)}
         print(f"epoch {step}:", *(f"{name}={value:.6g}" for name, value in shown.items()), flush=True)
+        for listener in self.listeners:
+            listener.log(metrics, step=step)
 
     def log_step(self, metrics: Metrics, *, step: int) -> None:
         """Report values of one step of the optimizer, `step` of them since the start; not printed."""
+        for listener in self.listeners:
+            listener.log_step(metrics, step=step)
 
     def log_baselines(self, metrics: Metrics) -> None:
         """Report what the results must beat, before the first epoch."""
         if metrics:
             print("baselines:", *(f"{name.removeprefix('baseline_')}={value:.6g}" for name, value in metrics.items()))
+        for listener in self.listeners:
+            listener.log_step(metrics, step=0)
 
     def state(self) -> dict[str, Any]:
         """What a later attempt needs to go on reporting: plain values, part of a checkpoint."""
@@ -132,6 +149,7 @@ class MlflowTracker(Tracker):
 
     def log_step(self, metrics: Metrics, *, step: int) -> None:
         """Keep."""
+        super().log_step(metrics, step=step)
         self._keep("step", metrics, step=step)
         self._sample()
 

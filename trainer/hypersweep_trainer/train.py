@@ -26,7 +26,7 @@ from hypersweep_trainer.exits import BadInputError, InfeasibleError, Interrupted
 from hypersweep_trainer.final_model import save_model
 from hypersweep_trainer.fingerprint import details
 from hypersweep_trainer.losses import make_loss
-from hypersweep_trainer.metrics import make_scorer
+from hypersweep_trainer.metrics import Scorer, make_scorer
 from hypersweep_trainer.models import make_model
 from hypersweep_trainer.optimizers import make_optimizer
 from hypersweep_trainer.options import Job
@@ -35,6 +35,7 @@ from hypersweep_trainer.rules import FULL_BATCH
 from hypersweep_trainer.schedules import Plan, Plateau, learning_rate
 from hypersweep_trainer.settings import MAY_CHANGE, Settings
 from hypersweep_trainer.startup import Interruption
+from hypersweep_trainer.tensorboard import board
 from hypersweep_trainer.tracking import Metrics, Tracker
 
 log = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Training:
         if not self.processes.first:  # weights are the same everywhere, what is dropped out is not
             torch.manual_seed(settings.seed + self.processes.rank)
         self.shuffle = torch.Generator().manual_seed(settings.seed)  # of its own: dropout doesn't change the data order
+        self.scorers: dict[str, Scorer] = {}  # of the last look at each part
         self.epoch = 0  # completed
         self._start_epoch()
         self.plan = Plan(steps=horizon * len(self.batches()), per_epoch=len(self.batches()))
@@ -186,7 +188,8 @@ class Training:
     def evaluate(self, part: Tensor, name: str) -> Metrics:
         """Loss and metrics on a part of the data; with averaged weights where there are some."""
         self.model.eval()
-        scorer, loss_sum = make_scorer(self.data), 0.0
+        self.scorers[name] = scorer = make_scorer(self.data)
+        loss_sum = 0.0
         for x, y in batches_of(self.data, torch.split(part, max(1, AT_ONCE // math.prod(self.data.shape)))):
             with autocast(self.settings, self.device):
                 output = self.averages.answer(self.model, x) if self.averages else self.forward(x)
@@ -195,6 +198,11 @@ class Training:
         loss = loss_sum / len(part)
         scores = scorer.scores() if math.isfinite(loss) else {}
         return {f"{name}_loss": loss, **{f"{name}_{metric}": value for metric, value in scores.items()}}
+
+    def answer(self, x: Tensor) -> Tensor:
+        """The model's output, of this process alone; with averaged weights where there are some."""
+        with autocast(self.settings, self.device):
+            return self.averages.answer(self.model, x) if self.averages else self.model(x)
 
     def state(self) -> dict[str, Any]:
         """Everything that `restore` needs to go on bit by bit as if nothing had happened: tensors and plain values."""
@@ -247,8 +255,6 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     tracker.begin(job.checkpoint_dir)
     if tracker.directory:
         tracker.describe(details(settings, training.data, training.model, checkpoints=job.checkpoint_dir))
-    if settings.baselines and not found and processes.first:
-        tracker.log_baselines(baselines(training.data))
 
     def save() -> None:
         if job.checkpoint_dir is None:
@@ -257,16 +263,19 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
         if checkpoints is not None:
             checkpoints.save(state, epoch=training.epoch, batch=training.batch)
 
-    interruption.graceful = True
     try:
-        while training.epoch < job.budget:
-            metrics = training.train_epoch(interruption, tracker)
-            tracker.log(metrics, step=training.epoch)
-            if not math.isfinite(metrics["val_loss"]):
-                raise InfeasibleError(f"val_loss is {metrics['val_loss']} after epoch {training.epoch}")
-            every = settings.checkpoint_every or job.budget
-            if training.epoch % every == 0 or training.epoch == job.budget:
-                save()
+        with board(training, tracker, tracker.directory or job.checkpoint_dir):
+            if settings.baselines and not found and processes.first:
+                tracker.log_baselines(baselines(training.data))
+            interruption.graceful = True
+            while training.epoch < job.budget:
+                metrics = training.train_epoch(interruption, tracker)
+                tracker.log(metrics, step=training.epoch)
+                if not math.isfinite(metrics["val_loss"]):
+                    raise InfeasibleError(f"val_loss is {metrics['val_loss']} after epoch {training.epoch}")
+                every = settings.checkpoint_every or job.budget
+                if training.epoch % every == 0 or training.epoch == job.budget:
+                    save()
     except Interrupted:
         save()
         if job.checkpoint_dir is None:

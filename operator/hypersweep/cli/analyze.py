@@ -38,7 +38,7 @@ def main(given: argparse.Namespace) -> int:
     """Print the report. Exit code 0; what cannot be found is a HyperSweepError."""
     if not given.sweep and not given.experiment:
         raise HyperSweepError("name a sweep, its file, or --experiment; see hypersweep analyze --help")
-    gathered = asyncio.run(_gather(given.tracking_uri, *_asked(given)))
+    gathered = asyncio.run(_gather(given.tracking_uri, *asked(given)))
     report = analyze(gathered.spec, gathered.trials)
     _print(given.output, report, gathered)
     if given.plots:
@@ -49,7 +49,7 @@ def main(given: argparse.Namespace) -> int:
     return 0
 
 
-def _asked(given: argparse.Namespace) -> tuple[dict[str, str], SweepSpec | None]:
+def asked(given: argparse.Namespace) -> tuple[dict[str, str], SweepSpec | None]:
     """Which sweeps are meant, in the ledger's words, and the spec of a file."""
     path = sqlite_path(given.tracking_uri)
     if path is not None and not path.exists():

@@ -1,4 +1,6 @@
-"""hypersweep: run, plan, analyze, rerun, validate, crd, operator. Owns arguments and exit codes; the work is done elsewhere.
+"""hypersweep: run, plan, analyze, tensorboard, rerun, validate, crd, operator.
+
+Owns arguments and exit codes; the work is done elsewhere.
 
 Exit codes: 0 done, 1 the sweep failed or the manifest is refused, 2 wrong usage, 130 interrupted.
 """
@@ -56,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     _add_analyze(commands)
-
+    _add_tensorboard(commands)
     _add_rerun(commands)
 
     validate = commands.add_parser("validate", help="say what is wrong with manifests, before any cluster does")
@@ -179,6 +181,25 @@ def _add_analyze(commands: Any) -> None:
     parser.set_defaults(call=_analyze)
 
 
+def _add_tensorboard(commands: Any) -> None:
+    parser = commands.add_parser(
+        "tensorboard",
+        help="open all trials of a sweep in TensorBoard, side by side",
+        description="Fetch the event files of a sweep's trials from MLflow, a folder for each, and open them in TensorBoard. "
+        "Trials that end meanwhile are added.",
+    )
+    parser.add_argument("sweep", metavar="SWEEP|FILE", help="a sweep's name in the ledger, or its manifest")
+    parser.add_argument("--experiment", metavar="NAME", help="the MLflow experiment to look in first")
+    parser.add_argument("--tracking-uri", default=DEFAULT_TRACKING, metavar="URI", help="MLflow (default: %(default)s)")
+    parser.add_argument(
+        "--dir", type=Path, metavar="DIR", help="where the files go (default: hypersweep-tensorboard/SWEEP)"
+    )
+    parser.add_argument("--no-serve", action="store_true", help="only fetch the files")
+    parser.add_argument("--port", type=int, default=6006, help="of TensorBoard's pages (default: %(default)s)")
+    parser.add_argument("--host", default="localhost", help="to listen at (default: %(default)s)")
+    parser.set_defaults(call=_tensorboard)
+
+
 def _add_rerun(commands: Any) -> None:
     parser = commands.add_parser(
         "rerun",
@@ -294,6 +315,12 @@ def _analyze(given: argparse.Namespace) -> int:
     from hypersweep.cli.analyze import main as analyze
 
     return analyze(given)
+
+
+def _tensorboard(given: argparse.Namespace) -> int:
+    from hypersweep.cli.tensorboard import main as tensorboard
+
+    return tensorboard(given)
 
 
 def _rerun(given: argparse.Namespace) -> int:

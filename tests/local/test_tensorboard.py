@@ -1,0 +1,150 @@
+"""`hypersweep tensorboard`: a real sweep of the built-in trainer, its event files out of MLflow, and a real TensorBoard."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hypersweep.cli import tensorboard
+from hypersweep.cli.main import main
+from hypersweep.core.goyaml import dump
+from tests.cluster.waiting import eventually
+from tests.local.conftest import Folder
+from tests.tracking.server import free_port
+from tests.tracking.stores import QUIET
+
+pytest.importorskip("tensorboard", reason="the trainer's extra is not installed")
+pytestmark = [pytest.mark.tracking, QUIET]
+
+RATES = (0.02, 0.0001)  # one that learns in two epochs, and one that does not
+SWEEP = {
+    "apiVersion": "hypersweep.dev/v1alpha1",
+    "kind": "HyperparameterSweep",
+    "metadata": {"name": "boards"},
+    "spec": {
+        "objectives": [{"metric": "val_accuracy", "goal": "Maximize"}],
+        "parameters": [{"name": "lr", "type": "Discrete", "numbers": list(RATES)}],
+        "strategy": {"name": "Grid"},
+        "trainer": {"settings": {"epochs": 2, "width": 16, "log_model": False, "baselines": False}},
+        "trials": {"max": 2, "parallel": 2},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Folder:
+    """A folder with a sweep of two trials on a laptop's SQLite."""
+    found = Folder(tmp_path_factory.mktemp("boards"), "sqlite:///hypersweep.db")
+    (found.path / "sweep.yaml").write_text(dump(SWEEP))
+    code, out = found.run("run", "sweep.yaml", seconds=300)
+    assert code == 0, out
+    return found
+
+
+@pytest.fixture(scope="module")
+def boards(swept: Folder) -> Path:
+    """What the command fetched."""
+    code, out = swept.run("tensorboard", "boards", "--no-serve")
+    assert code == 0, out
+    assert "event files of 2 of 2 trials" in out
+    return swept.path / "hypersweep-tensorboard" / "boards"
+
+
+@contextmanager
+def opened(folder: Folder) -> Iterator[str]:
+    """`hypersweep tensorboard`, serving."""
+    port = free_port()
+    process = folder.start("tensorboard", "boards", "--port", str(port))
+    try:
+        yield f"http://localhost:{port}"
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def asked(url: str, body: dict[str, Any] | None = None) -> Any:
+    """What TensorBoard answers."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def answered(url: str) -> Any:
+    """As `asked`; nothing while there is no server yet."""
+    try:
+        return asked(url)
+    except OSError:
+        return None
+
+
+def accuracy(group: dict[str, Any]) -> float:
+    """What a row of the table has as its last val/accuracy."""
+    return next(found["value"] for found in group["metricValues"] if found["name"]["tag"] == "val/accuracy")
+
+
+def test_each_trial_has_a_folder_with_its_event_files(boards: Path) -> None:
+    """Nothing else is left there; what is there already is not fetched again."""
+    assert sorted(path.name for path in boards.iterdir()) == ["trial-0000", "trial-0001"]
+    (file,) = (boards / "trial-0001").iterdir()
+    assert file.name.startswith("events.out.tfevents.")
+
+
+def test_tensorboard_shows_the_trials_side_by_side(swept: Folder, boards: Path) -> None:
+    """A real one: its pages' own interface names both trials, their curves, and a table of what they have and reached."""
+    with opened(swept) as url:
+        runs = ["trial-0000", "trial-0001"]
+        eventually(lambda: sorted(answered(f"{url}/data/runs") or []) == runs, what="both trials", seconds=90)
+        api = f"{url}/data/plugin"
+        curve = asked(f"{api}/scalars/scalars?run=trial-0001&tag=val%2Faccuracy")
+        assert [step for _, step, _ in curve] == [1, 2]
+        experiment = asked(f"{api}/hparams/experiment", {"experimentName": ""})
+        first = experiment["hparamInfos"][0]
+        assert (first["name"], first["differs"]) == ("lr", True)
+        groups = asked(
+            f"{api}/hparams/session_groups",
+            {
+                "experimentName": "",
+                "allowedStatuses": ["STATUS_UNKNOWN", "STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_RUNNING"],
+                "colParams": [{"hparam": "lr"}, {"metric": {"tag": "val/accuracy", "group": ""}}],
+                "startIndex": 0,
+                "sliceSize": 10,
+            },
+        )["sessionGroups"]
+        results = {group["hparams"]["lr"]: accuracy(group) for group in groups}
+        assert sorted(results) == sorted(RATES)
+        assert results[RATES[0]] > results[RATES[1]] + 0.2
+
+
+def test_a_sweep_that_is_not_there(swept: Folder) -> None:
+    """One line; so for a database that is not there."""
+    code, out = swept.run("tensorboard", "strange", "--no-serve")
+    assert code == 1
+    assert 'no sweep "strange"' in out
+    assert "Traceback" not in out
+    assert main(["tensorboard", "boards", "--tracking-uri", "sqlite:///missing.db"]) == 1
+
+
+def test_trials_without_event_files(
+    swept: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Such as those of an image that keeps them elsewhere: it says who writes them, and makes nothing."""
+    monkeypatch.chdir(swept.path)
+    monkeypatch.setattr(tensorboard, "ARTIFACTS", "elsewhere")
+    target = tmp_path / "files"
+    assert main(["tensorboard", "boards", "--no-serve", "--tracking-uri", swept.uri, "--dir", str(target)]) == 1
+    assert 'no trial of "boards" has event files' in capsys.readouterr().err
+    assert not target.exists()
+
+
+def test_without_tensorboard_it_says_how_to_go_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Before anything is fetched."""
+    monkeypatch.setattr(tensorboard.importlib.util, "find_spec", lambda _: None)
+    assert main(["tensorboard", "boards"]) == 1
+    assert "pip install tensorboard" in capsys.readouterr().err

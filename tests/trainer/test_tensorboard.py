@@ -1,0 +1,152 @@
+"""Event files: everything that was asked for is in them, of real trainings, and nothing about a training changes."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+
+from hypersweep_trainer import tensorboard as ours
+from hypersweep_trainer.train import train
+from tests.trainer.runs import History, StopAfter, job
+
+event_accumulator = pytest.importorskip(
+    "tensorboard.backend.event_processing.event_accumulator", reason="the trainer's extra is not installed"
+)
+
+
+def trained(folder: Path, **settings: Any) -> Any:
+    """What TensorBoard reads of a training with these settings."""
+    train(
+        job(checkpoints=folder, **{"width": 16, "epochs": 2, **settings}), tracker=History(), interruption=StopAfter()
+    )
+    return events(folder)
+
+
+def events(folder: Path) -> Any:
+    """All that is in the event files of a training's folder."""
+    everything = dict.fromkeys(event_accumulator.DEFAULT_SIZE_GUIDANCE, 0)
+    found = event_accumulator.EventAccumulator(str(folder / ours.FOLDER), size_guidance=everything)
+    found.Reload()
+    return found
+
+
+def image(found: Any, tag: str) -> Image.Image:
+    """The last picture of a tag."""
+    return Image.open(BytesIO(found.Images(tag)[-1].encoded_image_string)).convert("RGB")
+
+
+def steps(found: Any, tag: str) -> list[int]:
+    return [event.step for event in found.Scalars(tag)]
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Ten epochs on digits."""
+    return trained(tmp_path_factory.mktemp("digits"), epochs=10, log_every=5, profile_steps=2, lr=0.01)
+
+
+def test_curves_and_the_learning_rate_are_scalars(digits: Any) -> None:
+    """Per epoch and per step, with the values that were measured; what a constant and a linear model reach is there."""
+    for tag in ("train/loss", "val/loss", "val/accuracy", "train/lr"):
+        assert steps(digits, tag) == list(range(1, 11))
+    assert digits.Scalars("val/accuracy")[-1].value > 0.9
+    assert steps(digits, "step/lr") == list(range(5, 231, 5))
+    rates = [event.value for event in digits.Scalars("step/lr")]
+    assert rates[0] < max(rates) == pytest.approx(0.01, rel=0.01)  # warm-up
+    assert rates[-1] < 1e-3  # cosine
+    assert digits.Scalars("baseline/linear_accuracy")[0].value > 0.9
+
+
+def test_weights_and_gradients_are_histograms(digits: Any) -> None:
+    """Of each parameter, once an epoch; they move."""
+    names = {tag.partition("/")[2] for tag in digits.Tags()["histograms"] if tag.startswith("gradients/")}
+    assert names == {tag.partition("/")[2] for tag in digits.Tags()["histograms"] if tag.startswith("weights/")}
+    assert len(names) == 6  # three layers
+    for name in names:
+        weights = digits.Histograms(f"weights/{name}")
+        assert [event.step for event in weights] == list(range(1, 11))
+        assert weights[0].histogram_value.sum_squares != weights[-1].histogram_value.sum_squares
+        assert digits.Histograms(f"gradients/{name}")[0].histogram_value.sum_squares > 0
+
+
+def test_the_graph_of_the_model_is_there(digits: Any) -> None:
+    """With its layers as nodes."""
+    graph = digits.Graph()
+    assert sum(node.op == "aten::linear" for node in graph.node) == 3
+
+
+def test_the_profiler_trace_is_there_when_asked_for(digits: Any, tmp_path: Path) -> None:
+    """Its operations are those of a training; without the setting there is none."""
+    trace = json.loads((Path(digits.path) / "trace.json").read_text())
+    names = {event.get("name") for event in trace["traceEvents"]}
+    assert {"aten::addmm", "ProfilerStep#3", "ProfilerStep#4"} <= names
+    assert "ProfilerStep#5" not in names
+    assert "aten::addmm" in digits.Tensors("profile/text_summary")[0].tensor_proto.string_val[0].decode()
+    trained(tmp_path, epochs=1)
+    assert [path.suffix for path in (tmp_path / ours.FOLDER).iterdir() if path.name.endswith("json")] == []
+
+
+def test_pictures_show_what_is_right_and_what_is_wrong(digits: Any, tmp_path: Path) -> None:
+    """Three times; frames tell the two apart."""
+    assert [event.step for event in digits.Images("predictions/right")] == [1, 5, 10]
+    assert image(digits, "predictions/right").getpixel((5, 5)) == ours.pictures.RIGHT
+    assert image(digits, "predictions/wrong").getpixel((5, 5)) == ours.pictures.WRONG
+    assert "predictions/right" not in trained(tmp_path, data="wine", epochs=1).Tags()["images"]  # rows are no images
+
+
+def test_the_confusion_matrix_is_a_picture(digits: Any) -> None:
+    """What was right is dark on the diagonal; the rest is pale."""
+    table = image(digits, "predictions/confusion")
+    cell = 34
+    diagonal = [table.getpixel((cell + cell * n + 2, 38 + cell * n + 2)) for n in range(10)]
+    beside = [table.getpixel((cell + cell * ((n + 3) % 10) + 2, 38 + cell * n + 2)) for n in range(10)]
+    assert all(green - red > 60 for red, green, _ in diagonal), diagonal
+    assert sum(min(pixel) > 200 for pixel in beside) >= 8, beside
+
+
+@pytest.mark.parametrize(("data", "epochs"), [("shapes", 3), ("boxes", 6)])
+def test_masks_and_boxes_are_laid_over(data: str, epochs: int, tmp_path: Path) -> None:
+    """The truth and the answer beside each other, in colours that the samples don't have."""
+    found = trained(tmp_path, data=data, epochs=epochs, layers=2, lr=0.01)
+    tags = [tag for tag in ("predictions/right", "predictions/wrong") if tag in found.Tags()["images"]]
+    assert tags
+    assert image(found, tags[0]).width > 2 * 96
+    assert ("predictions/confusion" in found.Tags()["images"]) == (data == "shapes")
+
+
+def test_nothing_about_the_training_changes(tmp_path: Path) -> None:
+    """With dropout and batch norm, bit by bit the same numbers with and without."""
+    histories = []
+    for on in (True, False):
+        history = History()
+        work = job(
+            data="wine", normalization="batch", dropout=0.3, epochs=4, tensorboard=on, checkpoints=tmp_path / str(on)
+        )
+        train(work, tracker=history, interruption=StopAfter())
+        histories.append(history.epochs)
+    assert histories[0] == histories[1]
+    assert (tmp_path / "True" / ours.FOLDER).exists()
+    assert not (tmp_path / "False" / ours.FOLDER).exists()
+
+
+def test_what_is_not_finite_is_left_out_of_histograms(digits: Any) -> None:
+    """Values that overflowed would make the whole histogram fail; a large weight is counted in part."""
+    assert ours.some(torch.tensor([1.0, float("inf"), float("nan"), 2.0])).tolist() == [1.0, 2.0]
+    assert len(ours.some(torch.zeros(3 * ours.VALUES + 1))) <= ours.VALUES
+
+
+def test_an_error_ends_the_board_not_the_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Said once; the epochs go on."""
+    monkeypatch.setattr(ours, "some", lambda _: 1 / 0)
+    history = History()
+    train(job(width=8, epochs=3, checkpoints=tmp_path), tracker=history, interruption=StopAfter())
+    assert len(history.epochs) == 3
+    assert caplog.text.count("TensorBoard: ZeroDivisionError") == 1
