@@ -45,12 +45,17 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     return found
 
 
+def called(folder: Folder, *arguments: str) -> int:
+    """`hypersweep tensorboard …` in that folder, in this process, which has mlflow already."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder.path)
+        return main(["tensorboard", *arguments])
+
+
 @pytest.fixture(scope="module")
 def boards(swept: Folder) -> Path:
     """What the command fetched."""
-    code, out = swept.run("tensorboard", "boards", "--no-serve")
-    assert code == 0, out
-    assert "event files of 2 of 2 trials" in out
+    assert called(swept, "boards", "--no-serve") == 0
     return swept.path / "hypersweep-tensorboard" / "boards"
 
 
@@ -120,23 +125,21 @@ def test_tensorboard_shows_the_trials_side_by_side(swept: Folder, boards: Path) 
         assert results[RATES[0]] > results[RATES[1]] + 0.2
 
 
-def test_a_sweep_that_is_not_there(swept: Folder) -> None:
+def test_a_sweep_that_is_not_there(swept: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     """One line; so for a database that is not there."""
-    code, out = swept.run("tensorboard", "strange", "--no-serve")
-    assert code == 1
-    assert 'no sweep "strange"' in out
-    assert "Traceback" not in out
-    assert main(["tensorboard", "boards", "--tracking-uri", "sqlite:///missing.db"]) == 1
+    assert called(swept, "strange", "--no-serve") == 1
+    assert 'no sweep "strange"' in capsys.readouterr().err
+    assert called(swept, "boards", "--no-serve", "--tracking-uri", "sqlite:///missing.db") == 1
+    assert "there is no database missing.db" in capsys.readouterr().err
 
 
 def test_trials_without_event_files(
     swept: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Such as those of an image that keeps them elsewhere: it says who writes them, and makes nothing."""
-    monkeypatch.chdir(swept.path)
     monkeypatch.setattr(tensorboard, "ARTIFACTS", "elsewhere")
     target = tmp_path / "files"
-    assert main(["tensorboard", "boards", "--no-serve", "--tracking-uri", swept.uri, "--dir", str(target)]) == 1
+    assert called(swept, "boards", "--no-serve", "--dir", str(target)) == 1
     assert 'no trial of "boards" has event files' in capsys.readouterr().err
     assert not target.exists()
 
