@@ -9,7 +9,7 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 ENGINE ?= $(notdir $(firstword $(foreach name,docker podman buildah,$(shell command -v $(name) 2>/dev/null))))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test e2e bench lint format types crds docs lock images clean
+.PHONY: help setup demo test e2e bench lint format types crds docs gallery lock images clean
 
 help: ## List what there is to do
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | awk -F'\t' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -52,6 +52,9 @@ crds: setup ## Generate the CRD from the models, here and in the chart
 
 docs: setup ## Generate the parts of the documentation that come from the source
 	$(BIN)/python scripts/chart_docs.py
+
+gallery: setup ## Make the pictures of docs/gallery from real trainings
+	$(BIN)/python scripts/gallery.py
 
 lock: setup ## Lock dependencies into requirements/; UPGRADE=1 takes newer versions
 	UV=$(BIN)/uv scripts/lock
