@@ -132,6 +132,21 @@ def test_a_read_only_container_costs_the_journal_only(
     assert caplog.text.count("nowhere to write") == 1
 
 
+def test_an_artifact_store_that_refuses_costs_the_artifacts_only(
+    client: mlflow_client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as a bucket for which a trial has no rights: metrics are delivered, and one line says what is missing."""
+    (tmp_path / "file").write_text("")
+    experiment = client.create_experiment("refusing", artifact_location=f"file://{tmp_path}/file/artifacts")
+    os.environ["MLFLOW_EXPERIMENT_ID"] = experiment
+    started = time.monotonic()
+    assert main([*SMALL, "--log_model=true"]) == ExitCode.DONE
+    assert time.monotonic() - started < 60
+    (found,) = client.search_runs([experiment])
+    assert (found.info.status, curve(client, found.info.run_id, "val_loss")) == ("FINISHED", [1, 2, 3])
+    assert caplog.text.count("no files are kept with the results") == 1
+
+
 def test_a_run_that_does_not_exist_is_not_waited_for(client: mlflow_client, caplog: pytest.LogCaptureFixture) -> None:
     """An answer that no waiting will change ends the patience; the training was done, and says so by its own code."""
     os.environ["MLFLOW_RUN_ID"] = "0" * 32

@@ -1,13 +1,15 @@
 """One MLflow run, as the trainer writes to it: found or made, filled, ended.
 
 Owns which requests an entry of the journal becomes. Every one may be repeated: a run that was made though its answer
-was lost is found by its token. Refuses to overwrite params, and to end a run that somebody else prepared. Imports
-mlflow (2 to 4 s), which its caller does in a thread of its own.
+was lost is found by its token. Refuses to overwrite params, to end a run that somebody else prepared, and to hold up
+metrics for files: an artifact store that takes none, while the server answers, costs the artifacts. Imports mlflow
+(2 to 4 s), which its caller does in a thread of its own.
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -20,6 +22,9 @@ from hypersweep_trainer.settings import spelled
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+log = logging.getLogger(__name__)
+
+TRIES = 3  # for the first file that the artifact store refuses; after it none is tried
 TOKEN = "trainer.token"  # noqa: S105  # a tag of runs that the trainer makes for itself; no secret
 REPORT = "reproduce.json"  # what the results rest on: data, model, environment
 
@@ -33,6 +38,7 @@ class Run:
         self._token = token
         self._params: Mapping[str, object] | None = params  # None once sent
         self._connection: MlflowClient | None = None
+        self._refusals = 0  # of the artifact store
 
     def open(self) -> str:
         """The run's id; it is made if there is none, and has the params that it lacked."""
@@ -94,13 +100,23 @@ class Run:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / REPORT
             file.write_text(json.dumps(details["report"], indent=2))
-            client.log_artifact(run_id, str(file))
+            self._upload(file, "")
 
     def _upload(self, path: Path, folder: str) -> None:
-        if path.is_dir():
-            self.client().log_artifacts(self.open(), str(path), folder or None)
+        if self._refusals >= TRIES:
+            return
+        client, run_id = self.client(), self.open()
+        try:
+            (client.log_artifacts if path.is_dir() else client.log_artifact)(run_id, str(path), folder or None)
+        except Exception as error:
+            client.get_run(run_id)  # raises, if it is the server that is away: then all waits for it
+            self._refusals += 1
+            if self._refusals < TRIES:
+                raise
+            text = f"{type(error).__name__}: {error}"[:500]
+            log.warning("MLflow's artifact store refuses %s (%s): no files are kept with the results", path.name, text)
         else:
-            self.client().log_artifact(self.open(), str(path), folder or None)
+            self._refusals = 0
 
     def _made(self, client: MlflowClient) -> str:
         made = client.create_run(_experiment(client), run_name="hypersweep_trainer", tags={TOKEN: self._token})
