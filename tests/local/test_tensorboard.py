@@ -110,6 +110,8 @@ def test_tensorboard_shows_the_trials_side_by_side(swept: Folder, boards: Path) 
         experiment = asked(f"{api}/hparams/experiment", {"experimentName": ""})
         first = experiment["hparamInfos"][0]
         assert (first["name"], first["differs"]) == ("lr", True)
+        assert {info["name"] for info in experiment["hparamInfos"] if info.get("differs")} == {"lr"}
+        assert [info["name"]["tag"] for info in experiment["metricInfos"]][:2] == ["val/loss", "val/accuracy"]
         groups = asked(
             f"{api}/hparams/session_groups",
             {

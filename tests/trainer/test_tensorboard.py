@@ -141,6 +141,12 @@ def test_what_is_not_finite_is_left_out_of_histograms(digits: Any) -> None:
     assert len(ours.some(torch.zeros(3 * ours.VALUES + 1))) <= ours.VALUES
 
 
+def test_the_last_epoch_of_a_budget_is_pictured(tmp_path: Path) -> None:
+    """Also where the plan goes on: a trial that is stopped at a rung is looked at as it was there."""
+    train(job(budget=3, epochs=20, width=8, checkpoints=tmp_path), tracker=History(), interruption=StopAfter())
+    assert [event.step for event in events(tmp_path).Images("predictions/right")] == [1, 3]
+
+
 def test_an_error_ends_the_board_not_the_training(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:

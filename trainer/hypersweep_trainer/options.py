@@ -59,6 +59,7 @@ class Job:
     checkpoint_dir: Path | None
     rank: int = 0  # of this process among `processes` that train one model
     processes: int = 1
+    searched: frozenset[str] = frozenset()  # settings that a sweep searches
 
 
 class _Parser(argparse.ArgumentParser):
@@ -97,6 +98,7 @@ def read_job(argv: Sequence[str], environ: Mapping[str, str]) -> Job:
         checkpoint_dir=Path(directory) if directory else None,
         rank=rank,
         processes=processes,
+        searched=frozenset(_json_object(environ, "HYPERSWEEP_PARAMETERS")),
     )
 
 

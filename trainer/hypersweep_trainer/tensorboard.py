@@ -1,8 +1,9 @@
 """TensorBoard: everything about a training in one event file, to be laid beside those of other trials.
 
 Owns what is written, under which tag and how often: curves as they come, histograms once an epoch at most and fifty
-times in all, pictures three times. Refuses to cost a training more than that: an error here switches it off with one
-warning, and no random number of torch's is drawn. The files become artifacts of the run, in the folder `tensorboard`.
+times in all, pictures three times (first epoch, half of them, end). Refuses to cost a training more than that: an error
+here switches it off with one warning, and no random number of torch's is drawn. The files become artifacts of the run,
+in the folder `tensorboard`.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import functools
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor
 
 from hypersweep_trainer import pictures
+from hypersweep_trainer.hparams import Messages, messages
 from hypersweep_trainer.judged import drawn
 from hypersweep_trainer.profiling import Profiler
 from hypersweep_trainer.tracking import Listener, Metrics, Tracker
@@ -55,24 +57,21 @@ def harmless(method: Callable[Concatenate[Any, P], None]) -> Callable[Concatenat
 class Board(Listener):
     """Writes one training's event file; listens to the tracker for what is measured."""
 
-    def __init__(self, folder: Path, training: Training) -> None:
-        """`folder` is kept between attempts: each adds a file."""
+    def __init__(self, folder: Path, training: Training, *, searched: Collection[str] = ()) -> None:
+        """`folder` is kept between attempts: each adds a file. `searched` are settings that the trials differ in."""
         self.folder, self.failed = folder, False
-        self._training = training
+        self._training, self._searched = training, searched
+        self._epoch = 0  # the last one of this attempt
         self._profiler: Profiler | None = None
         self._open()
 
     @harmless
     def _open(self) -> None:
         from torch.utils.tensorboard import SummaryWriter
-        from torch.utils.tensorboard.summary import hparams
 
         training = self._training
         self._writer = SummaryWriter(str(self.folder), max_queue=1000)
-        # The first of the three says which settings and metrics a table of trials has. Without it TensorBoard looks at
-        # all trials: it has every metric, and the settings that differ come first.
-        _, start, self._success = hparams(training.settings.model_dump(), {})  # type: ignore[no-untyped-call]
-        self._writer._get_file_writer().add_summary(start)  # type: ignore[no-untyped-call]  # noqa: SLF001  # no other way
+        self._add(self._hparams().start)
         self._add_graph()
         if steps := training.settings.profile_steps:
             self._profiler = Profiler(training, self.folder, steps=steps, done=self._profiled)
@@ -81,9 +80,12 @@ class Board(Listener):
     def log(self, metrics: Metrics, *, step: int) -> None:
         """One epoch's metrics, weights, gradients, and now and then pictures."""
         self._scalars(metrics, step=step)
+        if not self._epoch:
+            self._add(self._hparams(metrics).columns)
+        self._epoch = step
         if step % max(1, self._training.horizon // HISTOGRAMS) == 0:
             self._histograms(step)
-        if step in (1, (self._training.horizon + 1) // 2, self._training.horizon):
+        if step in (1, (self._training.horizon + 1) // 2):
             self._pictures(step)
 
     @harmless
@@ -96,9 +98,18 @@ class Board(Listener):
         """Finish the file; `ended`: the training came to its end."""
         if self._profiler:
             self._profiler.close()
-        if ended:
-            self._writer._get_file_writer().add_summary(self._success)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        if ended and self._epoch:
+            self._pictures(self._epoch)
+            self._add(self._hparams().success)
         self._writer.close()
+
+    def _hparams(self, metrics: Iterable[str] = ()) -> Messages:
+        results = [tag(name) for name in metrics if name.startswith(("val_", "train_"))]
+        results.sort(key=lambda name: name.startswith("train"))  # what is validated comes first
+        return messages(self._training.settings.model_dump(), searched=self._searched, results=results)
+
+    def _add(self, message: Any) -> None:
+        self._writer._get_file_writer().add_summary(message)  # type: ignore[no-untyped-call]  # noqa: SLF001  # no other way
 
     def _scalars(self, metrics: Mapping[str, float], *, step: int) -> None:
         for name, value in metrics.items():
@@ -152,12 +163,14 @@ def some(values: Tensor) -> Tensor:
 
 
 @contextmanager
-def board(training: Training, tracker: Tracker, folder: Path | None) -> Iterator[None]:
+def board(
+    training: Training, tracker: Tracker, folder: Path | None, *, searched: Collection[str] = ()
+) -> Iterator[None]:
     """Write event files in `folder` while the block runs, and then keep them with the results; None: nowhere."""
     if folder is None or not training.settings.tensorboard or not training.processes.first:
         yield
         return
-    made = Board(folder / FOLDER, training)
+    made = Board(folder / FOLDER, training, searched=searched)
     tracker.listeners.append(made)
     ended = False
     try:

@@ -264,7 +264,7 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
             checkpoints.save(state, epoch=training.epoch, batch=training.batch)
 
     try:
-        with board(training, tracker, tracker.directory or job.checkpoint_dir):
+        with board(training, tracker, tracker.directory or job.checkpoint_dir, searched=job.searched):
             if settings.baselines and not found and processes.first:
                 tracker.log_baselines(baselines(training.data))
             interruption.graceful = True
