@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from gallery_pages import pages
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
@@ -105,6 +106,7 @@ def main(_arguments: Sequence[str]) -> int:
     losses(FOLDER / "losses.png", interruption)
     for name in TASKS:
         predictions(name, interruption)
+    pages(FOLDER, interruption)
     print(*sorted(FOLDER.glob("*.png")), sep="\n")
     return 0
 
