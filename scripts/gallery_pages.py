@@ -4,6 +4,7 @@
 Needs a Chromium in PATH, and says so where there is none.
 """
 
+import json
 import shutil
 import socket
 import subprocess
@@ -70,7 +71,7 @@ def served(logs: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             deadline = time.monotonic() + SECONDS
-            while not ready(f"http://localhost:{port}/data/runs"):
+            while not ready(f"http://localhost:{port}/data/plugin/hparams/session_groups"):
                 if time.monotonic() > deadline:
                     raise TimeoutError("TensorBoard has not read the trials")
                 time.sleep(0.5)
@@ -80,10 +81,12 @@ def served(logs: Path) -> Iterator[str]:
 
 
 def ready(url: str) -> bool:
-    """Whether all trials are there."""
+    """Whether all trials are there to their last event."""
+    body = {"experimentName": "", "allowedStatuses": ["STATUS_SUCCESS"], "startIndex": 0, "sliceSize": 10}
+    request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})  # noqa: S310
     try:
-        with urllib.request.urlopen(url, timeout=5) as answer:  # noqa: S310  # our own server
-            return answer.read().count(b"trial-") == len(TRIALS)
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310  # our own server
+            return len(json.load(answer)["sessionGroups"]) == len(TRIALS)
     except OSError:
         return False
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from hypersweep_trainer.settings import spelled
+
 
 class Messages(NamedTuple):
     """Event file summaries: which columns there are, what this trial is, and that it came to its end."""
@@ -23,7 +25,8 @@ def messages(settings: Mapping[str, Any], *, searched: Collection[str], results:
     from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
     from torch.utils.tensorboard.summary import hparams
 
-    columns, start, success = hparams(settings, dict.fromkeys(results, 0))  # type: ignore[no-untyped-call]
+    shown = {name: spelled(value) if isinstance(value, bool) else value for name, value in settings.items()}
+    columns, start, success = hparams(shown, dict.fromkeys(results, 0))  # type: ignore[no-untyped-call]
     plugin = columns.value[0].metadata.plugin_data
     said = HParamsPluginData.FromString(plugin.content)
     for info in said.experiment.hparam_infos:

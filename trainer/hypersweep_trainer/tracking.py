@@ -75,10 +75,9 @@ class Tracker(Listener):
     def log(self, metrics: Metrics, *, step: int) -> None:
         """Report the metrics of one epoch; never raises for a server's sake."""
         self.step, self.metrics = step, metrics
-        if not self.aloud:
-            return
-        shown = {name: value for name, value in metrics.items() if not name.startswith(UNPRINTED)}
-        print(f"epoch {step}:", *(f"{name}={value:.6g}" for name, value in shown.items()), flush=True)
+        if self.aloud:
+            shown = {name: value for name, value in metrics.items() if not name.startswith(UNPRINTED)}
+            print(f"epoch {step}:", *(f"{name}={value:.6g}" for name, value in shown.items()), flush=True)
         for listener in self.listeners:
             listener.log(metrics, step=step)
 
