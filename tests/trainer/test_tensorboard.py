@@ -120,7 +120,7 @@ def test_masks_and_boxes_are_laid_over(data: str, epochs: int, tmp_path: Path) -
     assert ("predictions/confusion" in found.Tags()["images"]) == (data == "shapes")
 
 
-def test_nothing_about_the_training_changes(tmp_path: Path) -> None:
+def test_nothing_about_the_training_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """With dropout and batch norm, bit by bit the same numbers with and without."""
     histories = []
     for on in (True, False):
@@ -131,6 +131,7 @@ def test_nothing_about_the_training_changes(tmp_path: Path) -> None:
         train(work, tracker=history, interruption=StopAfter())
         histories.append(history.epochs)
     assert histories[0] == histories[1]
+    assert "TensorBoard:" not in caplog.text  # else nothing was written, and nothing could have changed
     assert (tmp_path / "True" / ours.FOLDER).exists()
     assert not (tmp_path / "False" / ours.FOLDER).exists()
 
