@@ -222,7 +222,11 @@ class Training:
             raise BadInputError(f"checkpoint directory: found a training with other settings ({'; '.join(differing)})")
         for name in ("epoch", "batch", "order", "loss_sum", "seconds"):
             setattr(self, name, state[name])
-        self.model.load_state_dict(state["model"])
+        try:
+            self.model.load_state_dict(state["model"])
+        except RuntimeError as error:  # the same settings, but code of the user's that has changed
+            reason = " ".join(str(error).split())
+            raise BadInputError(f"checkpoint directory: found weights of another model: {reason[:500]}") from None
         self.optimizer.load_state_dict(state["optimizer"])
         self.plateau.restore(state["plateau"])
         self.scaler.load_state_dict(state["scaler"])
