@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from typing import Any
 
 import numpy as np
@@ -11,9 +13,9 @@ import torch
 from hypersweep_trainer.data import load
 from hypersweep_trainer.data.split import stratified_sample
 from hypersweep_trainer.exits import BadInputError
-from hypersweep_trainer.settings import Settings
+from hypersweep_trainer.settings import Settings, spelled
 from hypersweep_trainer.train import Training
-from tests.trainer.runs import learn
+from tests.trainer.runs import learn, run
 
 CPU = torch.device("cpu")
 
@@ -54,6 +56,25 @@ def test_digits_are_learnt(settings: dict[str, Any]) -> None:
     epochs = learn(**{"epochs": 10, "baselines": False, **({} if settings else {"epochs": 20}), **settings})
     assert epochs[-1]["val_accuracy"] >= 0.95
     assert epochs[-1]["train_loss"] < epochs[0]["train_loss"] * (0.6 if "label_smoothing" in settings else 1 / 3)
+
+
+def test_the_memory_order_of_images_changes_nothing_but_the_speed() -> None:
+    """channels_last: the numbers of every epoch, to rounding."""
+    settings = {"model": "cnn", "width": 8, "lr": 0.005, "epochs": 3, "baselines": False}
+    usual, reordered = learn(**settings), learn(**settings, channels_last=True)
+    assert usual[-1]["val_accuracy"] > 0.7
+    for one, other in zip(usual, reordered, strict=True):
+        assert other["train_loss"] == pytest.approx(one["train_loss"], rel=1e-4)
+
+
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler on CPU")
+def test_a_compiled_network_learns_what_it_learns_uncompiled() -> None:
+    """In a process of its own, which is how people compile: the curve is the same, to rounding."""
+    settings = {"layers": 1, "width": 16, "lr": 0.01, "epochs": 2, "baselines": False}
+    done = run("--compile=true", *(f"--{name}={spelled(value)}" for name, value in settings.items()))
+    assert done.returncode == 0, done.stderr
+    printed = [float(loss) for loss in re.findall(r"train_loss=(\S+)", done.stdout)]
+    assert printed == pytest.approx([epoch["train_loss"] for epoch in learn(**settings)], rel=1e-4)
 
 
 def test_what_cannot_learn_does_not_seem_to() -> None:
