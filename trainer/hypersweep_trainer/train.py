@@ -94,6 +94,19 @@ class Training:
 
     def train_epoch(self, interruption: Interruption, tracker: Tracker | None = None) -> Metrics:
         """Train from `batch` to the end of the epoch, and validate. Raises Interrupted between batches."""
+        lr = self.train_batches(interruption, tracker)
+        own = {"train_loss": self.loss_sum / len(self.order), **self.evaluate(self.data.val, "val"), "lr": lr}
+        metrics: Metrics = self.processes.told_by_first(own)
+        self.plateau.see(metrics["val_loss"])
+        self.epoch += 1
+        if self.epoch == self.horizon and len(self.data.test):  # the one look at the test part
+            metrics |= self.evaluate(self.data.test, "test")
+        metrics |= self.usage()
+        self._start_epoch()
+        return metrics
+
+    def train_batches(self, interruption: Interruption, tracker: Tracker | None = None) -> float:
+        """Train from `batch` to the end of the epoch; the last learning rate. Raises Interrupted, InfeasibleError."""
         self.model.train()
         every = self.settings.log_every
         began = time.perf_counter()
@@ -108,15 +121,7 @@ class Training:
             if tracker and every and self.step % every == 0:
                 tracker.log_step({"step_loss": value, "step_lr": lr}, step=self.step)
             began = time.perf_counter()
-        own = {"train_loss": self.loss_sum / len(self.order), **self.evaluate(self.data.val, "val"), "lr": lr}
-        metrics: Metrics = self.processes.told_by_first(own)
-        self.plateau.see(metrics["val_loss"])
-        self.epoch += 1
-        if self.epoch == self.horizon and len(self.data.test):  # the one look at the test part
-            metrics |= self.evaluate(self.data.test, "test")
-        metrics |= self.usage()
-        self._start_epoch()
-        return metrics
+        return lr
 
     def set_rate(self) -> float:
         """Give the optimizer the learning rate of the step to come."""
