@@ -42,14 +42,14 @@ class FakeStore:
 
     async def create_run(self, *, experiment: str, name: str, tags: Mapping[str, str], started: float) -> Run:
         check_texts(tags=tags)
-        made = Run(
-            id=uuid.uuid4().hex,
+        asked = Run(
+            id="",
             experiment=experiment,
             status=RUNNING,
             started=_milliseconds(started),
             tags={**tags, "mlflow.runName": name},
         )
-        return await self._request("create_run", lambda: self._create(made))
+        return await self._request("create_run", lambda: self._create(asked))
 
     async def run(self, run: str) -> Run:
         return await self._request("run", lambda: self._get(run))
@@ -132,8 +132,11 @@ class FakeStore:
             raise TrackingNotFound(f"no experiment {run.experiment}")
         if run.experiment in self.deleted_experiments:
             raise TrackingRefused(f"experiment {run.experiment} is deleted")
-        self.runs[run.id] = run
-        return run
+        name = uuid.uuid5(
+            uuid.NAMESPACE_OID, f"run {len(self.runs)}"
+        ).hex  # in no order, and the same whenever it is repeated
+        self.runs[name] = made = replace(run, id=name)
+        return made
 
     def _get(self, run: str) -> Run:
         if run not in self.runs:
