@@ -80,10 +80,11 @@ class Timeline:
 
 @dataclass(frozen=True, kw_only=True)
 class Play:
-    """What it does: metrics and params to log, then how the pod ends (None: it goes on until someone else ends it)."""
+    """What it does: metrics, params and tags to log, then how the pod ends (None: it goes on until someone else ends it)."""
 
     metrics: Mapping[str, Sequence[float]] = field(default_factory=dict)  # each a curve, one point a step
     params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
     timeline: Timeline | None = None  # None: all points are logged at once, now
     ends: Mapping[str, str] | None = field(default_factory=lambda: scenario("succeed", duration="50ms"))
 
@@ -179,7 +180,7 @@ class Trainers:
             play = self.cast.get((told.namespace, told.sweep), learn)(told)
             if play.timeline is not None:
                 await self._log_in_turn(told, play, play.timeline)
-            elif play.metrics or play.params:
+            elif play.metrics or play.params or play.tags:
                 await self._log(told, play)
             if play.ends is not None:
                 await self._end(told, play.ends)
@@ -208,7 +209,8 @@ class Trainers:
             for step, value in enumerate(curve)
         ]
         params = [{"key": key, "value": value} for key, value in play.params.items()]
-        await self._send(told, {"run_id": told.run, "metrics": points, "params": params, "tags": []})
+        tags = [{"key": key, "value": value} for key, value in play.tags.items()]
+        await self._send(told, {"run_id": told.run, "metrics": points, "params": params, "tags": tags})
 
     async def _send(self, told: Told, body: Mapping[str, Any]) -> None:
         while True:

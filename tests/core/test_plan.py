@@ -148,6 +148,19 @@ def test_what_is_probably_not_meant_is_warned_of(parameters: list[Json], fields:
     assert any(says in m and m.startswith("spec.") for m in messages), messages
 
 
+def test_range_tests_are_told_of_and_make_no_hint() -> None:
+    """What they will find may change every trial but the initial ones."""
+    rate = {"name": "lr", "type": "Float", "min": 1e-5, "max": 1, "scale": "Log"}
+    asked: Json = {"learningRateRangeTest": {"parameter": "lr"}, "initialTrials": [{"parameters": {"lr": 0.1}}]}
+    found = plan([rate], **asked)
+    assert not [w for w in found.warnings if "range test" in w.message]
+    assert (found.range_tests, found.certain) == (1, 1)
+    other = {**rate, "name": "critic_lr"}
+    assert [w.path for w in plan([rate, other], **asked).warnings if "range test" in w.message] == [
+        "spec.parameters[1]"
+    ]
+
+
 def test_a_sound_sweep_has_no_warnings() -> None:
     """Enough trials, a narrow rate on its scale, an accuracy for searched losses."""
     made = [

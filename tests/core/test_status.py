@@ -4,6 +4,7 @@ import json
 import math
 from typing import Any
 
+from hypersweep.core import range_test
 from hypersweep.core.decide import decide
 from hypersweep.core.snapshot import Snapshot
 from hypersweep.core.status import Context, build
@@ -12,6 +13,13 @@ from tests.core.builders import NOW, ended, look, make_spec
 
 TWO = [{"metric": "loss", "goal": "Minimize"}, {"metric": "acc", "goal": "Maximize"}]
 LIMIT = 30_000  # bytes
+TESTED = {
+    "parameters": [
+        {"name": "lr", "type": "Float", "min": 1e-5, "max": 1e-1, "scale": "Log"},
+        {"name": "optimizer", "type": "Categorical", "values": [f"{i:02}" + "o" * 50 for i in range(16)]},
+    ],
+    "learningRateRangeTest": {"parameter": "lr", "optimizer": "optimizer"},
+}
 
 
 def status_of(snapshot: Snapshot) -> dict[str, Any]:
@@ -68,6 +76,13 @@ def test_an_assignment_with_several_seeds_is_told_as_one() -> None:
 
 def test_a_status_stays_below_thirty_kilobytes() -> None:
     """Whatever the front's size and the length of assignments; what is left out is on the runs."""
+    spec = make_spec(objectives=TWO, **TESTED)
+    tests = tuple(
+        ended(
+            i, message=json.dumps({"verdict": "Falls", "reason": "r" * 9000, "suggestion": {"min": 1e-4, "max": 1e-3}})
+        )
+        for i in range_test.cases(spec)
+    )
     for length, kept in ((200, True), (1900, False)):
         parameters = {"p" * 60: "v" * length}
         angles = [i / 199 * math.pi / 2 for i in range(200)]
@@ -75,7 +90,8 @@ def test_a_status_stays_below_thirty_kilobytes() -> None:
             ended(i, 1 - math.sin(a), values=(1 - math.sin(a), math.cos(a)), parameters=parameters)
             for i, a in enumerate(angles)
         )
-        status = status_of(look(spec=make_spec(objectives=TWO), history=history))
+        status = status_of(look(spec=spec, history=history, range_tests=tests))
+        assert len(status["learningRateRangeTests"]) == 16
         assert len(status["paretoFront"]) == 20
         assert len(json.dumps(status)) < LIMIT
         assert all(("parameters" in entry) == kept for entry in status["paretoFront"])

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from hypersweep.core.range_test import ANSWER, FIRST, is_range_test
 from hypersweep.core.status import is_true
 from hypersweep.core.trial import Outcome, Phase, Reason
 from hypersweep.tracking import records
@@ -73,13 +74,17 @@ class Engine(RuleBasedStateMachine):
         constrained=st.booleans(),
         kind=KINDS,
         stopping=st.booleans(),
+        tested=st.booleans(),
     )
-    def begin(self, parallel: int, most: int, finite: bool, *, constrained: bool, kind: str, stopping: bool) -> None:
+    def begin(
+        self, parallel: int, most: int, finite: bool, *, constrained: bool, kind: str, stopping: bool, tested: bool
+    ) -> None:
         self._begin(
             objectives=[LOSS, {"metric": "ms", "goal": "Maximize"}] if kind == "several" else [LOSS],
             repeats={"count": 1 if kind in ("one", "several") else 2, "racing": kind == "racing"},
             parameters=[FOUR_POINTS if finite else RANGE],
             constraints=[{"metric": "ms", "max": 20}] if constrained else [],
+            **({"learningRateRangeTest": {"parameter": "lr"}} if tested and not finite else {}),
             trials={"parallel": parallel, "max": most, "attempts": 2, "maxFailed": 2},
             earlyStopping=HALVING if stopping else None,
         )
@@ -131,6 +136,8 @@ class Engine(RuleBasedStateMachine):
         logged = {name: found for name, found in (("loss", value), ("ms", ms)) if found is not None}
         if logged:
             self.runner.run(self._log(self.cluster.jobs[key].run, logged))
+        if logged and is_range_test(key[0]):
+            self.runner.run(self._answer(self.cluster.jobs[key].run))
         self.cluster.end(key, Phase.SUCCEEDED)
 
     @precondition(lambda self: self.cluster.active())
@@ -180,7 +187,20 @@ class Engine(RuleBasedStateMachine):
 
     @invariant()
     def no_more_trials_than_max(self) -> None:
-        assert len({r.tags[records.TRIAL] for r in self._runs()}) <= self.most
+        trials = {int(r.tags[records.TRIAL]) for r in self._runs()}
+        assert len({index for index in trials if not is_range_test(index)}) <= self.most
+
+    @invariant()
+    def range_tests_come_first(self) -> None:
+        """And narrow every trial, if they found something."""
+        runs = {int(r.tags[records.TRIAL]): r for r in self._runs()}
+        test = runs.pop(FIRST, None)
+        if not hasattr(self, "cluster") or self.cluster.spec.learning_rate_range_test is None or not runs:
+            return
+        assert test is not None
+        assert test.tags[records.OUTCOME] != Outcome.OPEN
+        low, high = (0.001, 0.01) if test.tags[records.OUTCOME] == Outcome.SUCCEEDED else (1e-5, 0.1)
+        assert all(low <= json.loads(r.tags[records.PARAMETERS])["lr"] <= high for r in runs.values())
 
     @invariant()
     def no_more_crashes_than_attempts(self) -> None:
@@ -223,7 +243,7 @@ class Engine(RuleBasedStateMachine):
         """Of what the status tells of, nothing that was committed before is better."""
         best = self.cluster.status.get("best")
         if best and is_true(self.cluster.status, "Finished") and not self._edited():
-            won = [r for r in self._runs() if r.tags[records.OUTCOME] == "Succeeded"]
+            won = [r for r in self._trials() if r.tags[records.OUTCOME] == "Succeeded"]
             if self.cluster.spec.repeats.count > 1:  # of which one that was stopped counts in the mean, too
                 assert self.cluster.spec.early_stopping or best["objectives"]["loss"] in self._means(won)
             elif len(self.cluster.spec.objectives) == 1:
@@ -237,7 +257,7 @@ class Engine(RuleBasedStateMachine):
         """And what is beyond one says so, with the amount."""
         if not hasattr(self, "cluster") or not self.cluster.spec.constraints:
             return
-        for run in self._runs():
+        for run in self._trials():
             outcome, result = run.tags[records.OUTCOME], json.loads(run.tags.get(records.RESULT) or "{}")
             ms = run.metrics["ms"].value if "ms" in run.metrics else None
             if outcome == Outcome.SUCCEEDED:
@@ -306,6 +326,11 @@ class Engine(RuleBasedStateMachine):
             self.cluster.cut.add(picked[0])  # we have ended it, and it shuts down
         return picked
 
+    async def _answer(self, run: str) -> None:
+        """A range test's trainer says what it found."""
+        said = {"verdict": "Falls", "reason": "because", "suggestion": {"min": 0.001, "max": 0.01}}
+        await self.cluster.store.log(run, tags={ANSWER: json.dumps(said)})
+
     async def _log(self, run: str, metrics: dict[str, float], *, step: int = 9) -> None:
         if run in self.cluster.store.runs:
             fail, self.cluster.store.fail = self.cluster.store.fail, lambda *_: None
@@ -314,6 +339,10 @@ class Engine(RuleBasedStateMachine):
 
     def _newest_attempt(self, run: str) -> int:
         return int(self.cluster.store.runs[run].tags[records.ATTEMPT])
+
+    def _trials(self) -> list[Any]:
+        """The runs of trials: a range test's is none."""
+        return [r for r in self._runs() if not is_range_test(int(r.tags[records.TRIAL]))]
 
     def _runs(self) -> list[Any]:
         return [

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from hypersweep.core.errors import SpecError
+from hypersweep.core.range_test import ANSWER, FIRST
 from hypersweep.core.snapshot import Ending
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Outcome, Reason, Result, Trial
@@ -80,6 +81,21 @@ async def test_runs_of_scripts_and_trials_of_sweeps_teach_by_how_they_ended(stor
     assert {left.reason: left.count for left in found.left_out} == {"NotFinished": 5, "NotMeasured": 1}
     [parent] = await store.search(experiment=ledger.parent.experiment, tags={"hypersweep.kind": "Sweep"})
     assert json.loads(parent.tags["hypersweep.warmStart"])["taken"] == 3
+
+
+async def test_range_tests_teach_nothing(store: Store) -> None:
+    """Neither a sweep's, whatever its index and though it logged a loss, nor one that was made by hand."""
+    others = f"others-{uuid.uuid4().hex[:8]}"
+    sweep = make_spec()
+    other = Ledger(store, Identity(sweep="old", search=search_hash(sweep), experiment=others), lineage={})
+    await other.open(NOW)
+    await trial(other, 0, 0.5)
+    await trial(other, FIRST, 0.1)
+    by_hand = await script(store, others, 0.2)
+    await store.log(by_hand, tags={ANSWER: "{}"})
+    found = await recall(await opened(store, spec := spec_of(others)), spec, now=NOW)
+    assert [t.value for t in found.trials] == [0.5]
+    assert found.found == 1
 
 
 @pytest.mark.parametrize(

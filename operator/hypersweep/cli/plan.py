@@ -47,7 +47,10 @@ def _lines(name: str, spec: SweepSpec, found: Outlook) -> Iterator[str]:
     yield from _table(found)
     yield ""
     if found.certain < len(found.first):
-        yield f"first trials: from trial {found.certain} on, results may change them"
+        changing = "range tests and results" if found.range_tests else "results"
+        yield f"first trials: from trial {found.certain} on, {changing} may change them"
+    if found.range_tests:
+        yield f"before them: {found.range_tests} learning-rate range test{'s' if found.range_tests > 1 else ''}"
     for problem in found.warnings:
         yield f"warning: {problem}"
     if not found.warnings:
@@ -130,6 +133,7 @@ def _data(name: str, spec: SweepSpec, found: Outlook) -> dict[str, Any]:
             "constraints": [{"expression": c.expression, "met": _estimate(e)} for c, e in found.constraints],
             "met": _estimate(found.meets),
         },
+        "rangeTests": found.range_tests,
         "firstTrials": _trials(found.first, found.certain),
         "warnings": [{"path": p.path, "message": p.message} for p in found.warnings],
         "cost": _money(found.cost),

@@ -15,7 +15,8 @@ from hypersweep.controller.world import TrackingTarget, World
 from hypersweep.core.environment import seed_of
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchRefused, TrackingNotFound
 from hypersweep.core.names import template_hash
-from hypersweep.core.proposals import propose
+from hypersweep.core.proposals import Proposal, propose
+from hypersweep.core.range_test import ANSWER, is_range_test, noted, run_name
 from hypersweep.core.reading import Reading
 from hypersweep.core.reuse import likeness
 from hypersweep.core.snapshot import (
@@ -34,8 +35,8 @@ from hypersweep.core.snapshot import (
 )
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.stoppers import counted
-from hypersweep.core.strategies import expected_improvement
-from hypersweep.core.trial import Reason, Trial
+from hypersweep.core.strategies import expected_improvement, rehearsal
+from hypersweep.core.trial import Measurement, Reason, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.ledger import Ledger
 
@@ -73,6 +74,9 @@ class Actor:
                 self.book.put(trial)
             case Measure(index=index, source=source) if source:
                 self.book.measured[index] = await self.ledger.adopt(self.book.open[index], Reading.of(self.spec))
+            case Measure(index=index) if is_range_test(index):
+                answer = await self.ledger.tag(self.book.open[index], ANSWER)
+                self.book.measured[index] = Measurement(value=None, answer=answer)
             case Measure(index=index):
                 trial = self.book.open[index]
                 measured = await self.ledger.measure(trial, Reading.of(self.spec))
@@ -82,6 +86,8 @@ class Actor:
                 await self.read()
                 self.book.stopping.judged.add(index)
             case Commit(index=index, result=result):
+                if is_range_test(index):
+                    await self.ledger.note(noted(self.spec, self.book.open[index], result))
                 with self._dropped_if_deleted(index):
                     trial = await self.ledger.commit(self.book.paused.get(index) or self._counted(index), result)
                 self.book.end(trial)
@@ -119,7 +125,7 @@ class Actor:
     async def _plan(self, index: int) -> None:
         spec, book = self.spec, self.book
         async with self.suggesting:
-            if await self._promises_too_little():
+            if not is_range_test(index) and await self._promises_too_little():
                 return  # the next look ends the sweep
             trial = book.proposed.get(index) or await self._proposal(index)  # one that is in doubt, unchanged
             if trial is None:
@@ -133,12 +139,19 @@ class Actor:
         book.put(await self.ledger.plan(index, trial.parameters, name=trial.name, retry=spec.retry, tags=tags, now=now))
 
     async def _proposal(self, index: int) -> Trial | None:
-        """What the strategy proposes, off the event loop. None: the space is exhausted."""
-        spec, book = self.spec, self.book
-        proposal = await asyncio.to_thread(propose, spec, history=book.told, pending=list(book.pending), trial=index)
+        """What a trial or a range test is to be, thought out off the event loop. None: the space is exhausted."""
+        proposal = await asyncio.to_thread(self._rehearsed if is_range_test(index) else self._suggested, index)
         if proposal is None:
             return None
-        return Trial(index=index, run="", parameters=proposal.parameters, name=proposal.name, retry=spec.retry)
+        return Trial(index=index, run="", parameters=proposal.parameters, name=proposal.name, retry=self.spec.retry)
+
+    def _rehearsed(self, index: int) -> Proposal:
+        return Proposal(rehearsal.assignment(self.spec, index), run_name(self.spec, index))
+
+    def _suggested(self, index: int) -> Proposal | None:
+        book = self.book
+        tests = list(book.range_tests.values())
+        return propose(self.spec, history=book.told, pending=book.pending, trial=index, range_tests=tests)
 
     async def _promises_too_little(self) -> bool:
         """Whether a model says that no trial is worth it any more; asked only where the sweep ends by that."""
@@ -146,7 +159,11 @@ class Actor:
         if wanted is None:
             return False
         book.expected_improvement = await asyncio.to_thread(
-            expected_improvement, self.spec, history=book.reached, pending=list(book.pending)
+            expected_improvement,
+            self.spec,
+            history=book.reached,
+            pending=list(book.pending),
+            range_tests=list(book.range_tests.values()),
         )
         return book.expected_improvement is not None and book.expected_improvement < wanted
 
@@ -159,7 +176,7 @@ class Actor:
             "hypersweep.image": image,
         }
         wanted = likeness(self.spec, trial, image=image, identity=identity)
-        if not wanted:
+        if not wanted or is_range_test(trial.index):  # it trains with a trial's parameters, and measures something else
             return made
         source = await self.ledger.equal(wanted)
         if source:  # one that took a result is nobody's source: its run has no curve

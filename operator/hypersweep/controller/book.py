@@ -9,7 +9,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from hypersweep.core.aim import Aim
-from hypersweep.core.resources import total
+from hypersweep.core.range_test import is_range_test
+from hypersweep.core.resources import Hours, total
 from hypersweep.core.snapshot import Action, Ending, Fault, Health, OpenTrial, Snapshot
 from hypersweep.core.spec import EarlyStopping, SweepSpec
 from hypersweep.core.stoppers import Queues, Table, Verdict, Waiting, counted, loss, promotable, promotes, sign_of
@@ -90,13 +91,16 @@ class Book:
         self.faults: dict[int, Fault] = {}
         self.owed: set[int] = set()  # open trials whose account the ledger did not take; forgotten with a restart
         self.stopping = Stopping()
+        self.range_tests: dict[int, Trial] = {}  # those that have ended: they are no trials
         self.proposed: dict[int, Trial] = {}  # assignments on their way into the ledger, or in doubt
         self._ended: dict[int, Trial] = {}
 
     def load(self, trials: Iterable[Trial], *, started: float, lessons: Lessons | None = None) -> None:
         """Take in the ledger's history, in place of whatever was here."""
-        known = sorted(trials, key=lambda t: (t.ended or 0.0, t.index))
+        every = sorted(trials, key=lambda t: (t.ended or 0.0, t.index))
+        known = [t for t in every if not _settled_test(t)]
         self.__init__(self.aim, started=started)  # type: ignore[misc]
+        self.range_tests = {t.index: t for t in every if _settled_test(t)}
         self.open = {t.index: t for t in known if t.outcome is Outcome.OPEN}
         for trial in known:
             if trial.outcome is Outcome.PAUSED:
@@ -122,6 +126,9 @@ class Book:
     def end(self, trial: Trial) -> None:
         """An open trial has ended: its outcome is in the ledger."""
         self._forget(trial.index)
+        if is_range_test(trial.index):
+            self.range_tests[trial.index] = trial
+            return
         self.history.append(trial)
         self._ended[trial.index] = trial
         self.tally.add(trial)
@@ -155,7 +162,8 @@ class Book:
         self.tally.release(index)
 
     def trial(self, index: int) -> Trial | None:
-        return self.open.get(index) or self.paused.get(index) or self._ended.get(index)
+        elsewhere = self.paused.get(index) or self._ended.get(index) or self.range_tests.get(index)
+        return self.open.get(index) or elsewhere
 
     @property
     def reached(self) -> Sequence[Trial]:
@@ -163,9 +171,16 @@ class Book:
         return [*self.history, *(replace(t, outcome=Outcome.STOPPED) for t in self.paused.values())]
 
     @property
+    def spent(self) -> Hours:
+        """What the ended trials and range tests have used."""
+        return total(
+            [self.tally.spent, *(hours for test in self.range_tests.values() for hours in test.spent.values())]
+        )
+
+    @property
     def pending(self) -> Sequence[Trial]:
         """Assignments that the strategy must know as under way."""
-        return [*self.open.values(), *self.proposed.values()]
+        return [t for t in (*self.open.values(), *self.proposed.values()) if not is_range_test(t.index)]
 
     @property
     def told(self) -> Sequence[Trial]:
@@ -208,6 +223,10 @@ def _promotable(book: Book, spec: SweepSpec) -> tuple[int, ...] | None:
     return promotable(stopping.queues, stopping.table, running, factor=rule.asha.reduction_factor)
 
 
+def _settled_test(trial: Trial) -> bool:
+    return is_range_test(trial.index) and trial.outcome is not Outcome.OPEN
+
+
 def snapshot(
     book: Book,
     spec: SweepSpec,
@@ -247,6 +266,7 @@ def snapshot(
         started=book.started,
         tally=book.tally,
         open=views,
+        range_tests=tuple(book.range_tests.values()),
         strays=tuple(strays),
         paused=book.paused,
         spent_by_paused=book.spent_by_paused,

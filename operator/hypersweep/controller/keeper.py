@@ -16,6 +16,7 @@ from hypersweep.controller.book import Book
 from hypersweep.controller.host import Host
 from hypersweep.core.aim import Aim
 from hypersweep.core.errors import SpecError, TrackingError, TrackingNotFound
+from hypersweep.core.range_test import is_range_test
 from hypersweep.core.snapshot import Action, Ending, Fault, Judge
 from hypersweep.core.spec import SweepSpec, seconds
 from hypersweep.core.trial import Trial
@@ -112,7 +113,7 @@ class Keeper:
                 ending=ending,
                 best=tally.best,
                 counts=tally.counts,
-                spent=tally.spent,
+                spent=self.book.spent,
                 front=tally.leaders.front,
                 now=self._clock(),
             )
@@ -182,7 +183,8 @@ class Keeper:
     def _count_resumed(self, trials: list[Trial]) -> int:
         """Ended trials that the ledger held before this object's status told of any."""
         said = (self._host.source().status.get("trials") or {}).get("resumed")
-        return int(said) if said is not None else sum(t.outcome.over for t in trials)
+        ended = [t for t in trials if t.outcome.over and not is_range_test(t.index)]
+        return int(said) if said is not None else len(ended)
 
     # ---- keeping the book in step ------------------------------------------------------------------------------------
 
@@ -219,7 +221,8 @@ class Keeper:
             elif index not in self.book.open:
                 self.book.reopen(found[index])  # likewise
         if spec.early_stopping is not None:
-            self._pace.saw(await curves.look(self.ledger, self.book, spec, runs, ending=ending), now)
+            judged = [(trial, run) for trial, run in runs if not is_range_test(trial.index)]
+            self._pace.saw(await curves.look(self.ledger, self.book, spec, judged, ending=ending), now)
         self._refreshed = now
 
     async def _settle(self, trial: Trial) -> None:

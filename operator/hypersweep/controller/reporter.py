@@ -17,6 +17,7 @@ from hypersweep.controller.host import Host
 from hypersweep.controller.keeper import Keeper
 from hypersweep.core.aim import Aim
 from hypersweep.core.errors import TrackingError, TrackingRefused
+from hypersweep.core.range_test import is_range_test
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Trial
 from hypersweep.tracking.reports import publish
@@ -92,7 +93,7 @@ class Reporter:
             if await ledger.find() is None:
                 return _not_written("the sweep's own run is gone from MLflow")
             book.load(await ledger.history(), started=ledger.parent.started)
-        trials = [*book.history, *book.open.values()]
+        trials = [*book.history, *(t for t in book.open.values() if not is_range_test(t.index))]
         best = [*book.tally.leaders.top, *book.tally.leaders.front]
         work = functools.partial(_files, spec, trials, title=ledger.identity.sweep, best=best)
         made = await asyncio.wrap_future(_analyst().submit(work))

@@ -13,9 +13,10 @@ from hypersweep.core.trial import Phase
 
 
 def used(snapshot: Snapshot, now: float) -> dict[str, float]:
-    """Hours of each resource, over all trials: O(open trials)."""
+    """Hours of each resource, over all trials and range tests: O(open trials)."""
     of_open = (hours for view in snapshot.open for hours in charged(view.trial.spent, _usage(view), now).values())
-    return total([snapshot.tally.spent, snapshot.spent_by_paused, *of_open])
+    of_tests = (hours for test in snapshot.range_tests for hours in test.spent.values())
+    return total([snapshot.tally.spent, snapshot.spent_by_paused, *of_tests, *of_open])
 
 
 def limit_reached(snapshot: Snapshot, now: float) -> tuple[ResourceLimit, float] | None:

@@ -92,6 +92,18 @@ def _unsearchable(spec: SweepSpec) -> Iterator[Problem]:
     yield from strategies.problems(spec)
 
 
+def _rate_is_no_parent(spec: SweepSpec) -> Iterator[Problem]:
+    """A rate with an interval for each optimizer is several dimensions to a strategy: nothing can depend on it."""
+    tested = spec.learning_rate_range_test
+    for i, parameter in enumerate(spec.parameters):
+        for j, condition in enumerate(parameter.when):
+            if tested is not None and condition.parameter == tested.parameter:
+                yield Problem(
+                    f"spec.parameters[{i}].when[{j}].parameter",
+                    f"found {condition.parameter}, which learningRateRangeTest narrows; allowed: parameters that it does not",
+                )
+
+
 def _trainer_settings(spec: SweepSpec) -> Iterator[Problem]:
     """What the built-in trainer would refuse, before any Job is made for it."""
     if spec.trainer is None:
@@ -129,6 +141,7 @@ _RULES = (
     _colliding_names,
     _never_active,
     _unsearchable,
+    _rate_is_no_parent,
     _trainer_settings,
     _template,
     _reuse,

@@ -139,6 +139,7 @@ def _spec() -> Schema:
         )
     spec["x-kubernetes-validations"] += [_fixed(field) for field in _FROZEN_IF_THERE]
     spec["x-kubernetes-validations"] += [_lasting(field) for field in ("metric", "axis")]
+    spec["x-kubernetes-validations"].append(_as_created("learningRateRangeTest"))
     spec["x-kubernetes-validations"] += [_suspended(field) for field in _EDITABLE_WHILE_SUSPENDED]
     return spec
 
@@ -168,6 +169,17 @@ def _lasting(field: str) -> Schema:
         f"(!has({new}.{field}) || {new}.{field} == {old}.{field}))",
         "message": f"spec.earlyStopping.{field} is frozen: what was read of earlier trials would not compare",
         "fieldPath": ".earlyStopping",
+    }
+
+
+def _as_created(field: str) -> Schema:
+    """A frozen field without a default: there or not, as it was at first."""
+    new, old = f"self.{field}", f"oldSelf.{field}"
+    return {
+        "rule": f"has({new}) == has({old}) && (!has({new}) || {new} == {old})",
+        "message": f"spec.{field} is frozen once created, and this would change it; "
+        "for another search create a sweep of another name",
+        "fieldPath": f".{field}",
     }
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from hypersweep.core import account, endings, pausing
+from hypersweep.core.range_test import cases
 from hypersweep.core.snapshot import (
     Account,
     Action,
@@ -104,19 +105,31 @@ def _may_run(view: OpenTrial) -> bool:
 
 
 def _begun(snapshot: Snapshot, *, slots: int) -> Iterator[Plan | Promote]:
-    """For the slots that no open trial takes: paused trials that may go on, then new ones, up to trials.max in all."""
+    """For free slots: range tests; once these have ended, paused trials that may go on, and new ones up to trials.max."""
     trials, tally = snapshot.spec.trials, snapshot.tally
     known = {view.trial.index for view in snapshot.open}
     being_made = sum(isinstance(a, Plan | Reopen) and i not in known for i, a in snapshot.busy.items())
     going_on = sum(isinstance(a, Promote) for i, a in snapshot.busy.items() if i not in known)
     in_motion = sum(isinstance(a, Launch | Retry | Remove) and i in known for i, a in snapshot.busy.items())
     room = trials.parallel - slots - being_made - going_on - in_motion
+    tests = _range_tests(snapshot)
+    if tests is not None:
+        yield from (Plan(index=index) for index in tests[: max(0, room)])
+        return
     promoted = pausing.promoted(snapshot, room)
     yield from promoted
     planned = tally.ended + len(known) + len(snapshot.paused) + being_made
     count = min(room - len(promoted), trials.max - planned)
     if count > 0 and not snapshot.exhausted and snapshot.promotable is not None:
         yield from (Plan(index=index) for index in tally.free(count, besides=frozenset(snapshot.busy)))
+
+
+def _range_tests(snapshot: Snapshot) -> list[int] | None:
+    """Range tests that have yet to be planned; none left, but some under way: an empty list. None: all have ended."""
+    ended = {test.index for test in snapshot.range_tests}
+    left = [index for index in cases(snapshot.spec) if index not in ended]
+    known = {view.trial.index for view in snapshot.open} | set(snapshot.busy)
+    return [index for index in left if index not in known] if left else None
 
 
 def _reopened(snapshot: Snapshot) -> Iterator[Reopen]:

@@ -10,6 +10,8 @@ import re
 from typing import Protocol
 
 from hypersweep.core.names import parameter_variable
+from hypersweep.core.range_test import VARIABLE as RANGE_TEST
+from hypersweep.core.range_test import is_range_test, request
 from hypersweep.core.spec import Parameter, SweepSpec
 from hypersweep.core.trial import Assignment, Trial, Value
 
@@ -53,6 +55,8 @@ def environment(
         "MLFLOW_RUN_ID": trial.run,
         "MLFLOW_RUN_CONTEXT": json.dumps({MADE_BY: trial.run}),  # tags that MLflow gives to every run it makes
     }
+    if is_range_test(trial.index):
+        variables[RANGE_TEST] = request(spec)
     if checkpoints is not None:
         variables["HYPERSWEEP_CHECKPOINT_DIR"] = checkpoints
     if spec.trainer is not None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from hypersweep.core import strategies
+from hypersweep.core import range_test, strategies
 from hypersweep.core.admission import advice
 from hypersweep.core.constraints import Constraint
 from hypersweep.core.domain import Choices, Interval, Lattice
@@ -85,6 +85,7 @@ class Outlook:
     first: tuple[Assignment, ...]
     certain: int  # of the first, so many depend on no result
     warnings: tuple[Problem, ...]
+    range_tests: int = 0  # that come before them
     cost: Cost | None = None
 
 
@@ -105,8 +106,9 @@ def outlook(
         constraints=tuple((c, Estimate(sum(map(c.holds, points)), len(points))) for c in space.constraints),
         meets=Estimate(sum(map(space.meets, points)), len(points)) if space.constraints else None,
         first=proposed,
-        certain=min(len(proposed), max(spec.trials.parallel, _settled(spec))),
+        certain=min(len(proposed), _certain(spec)),
         warnings=(*advice(spec), *hints(spec)),
+        range_tests=len(range_test.cases(spec)),
         cost=None if trial_hours is None else _cost(spec, trial_hours, price),
     )
 
@@ -175,6 +177,12 @@ def assignments(spec: SweepSpec) -> int:
     return math.ceil(spec.trials.max / each)
 
 
+def _certain(spec: SweepSpec) -> int:
+    """Trials that depend on nothing that is found out before them; range tests narrow what is proposed."""
+    beside = 0 if spec.learning_rate_range_test else spec.trials.parallel
+    return max(beside, _settled(spec))
+
+
 # ---- warnings ----------------------------------------------------------------------------------------------------------
 
 
@@ -200,13 +208,16 @@ def _small_budget(spec: SweepSpec) -> Iterator[Problem]:
 
 
 def _rates(spec: SweepSpec) -> Iterator[Problem]:
+    tested = range_test.rate(spec)
     for i, p in enumerate(spec.parameters):
+        if tested is not None and p.name == tested.name:
+            continue
         named = p.name.lower().replace("_", "").replace("-", "").endswith(_RATES)
         if named and p.type == "Float" and p.min and p.max and p.min > 0 and p.max / p.min > _WIDE_RATE:
             yield Problem(
                 f"spec.parameters[{i}]",
                 f"{p.name} ranges over a factor of {p.max / p.min:,.0f}; a learning-rate range test takes seconds and shows "
-                "which part of it learns (docs/lr-range.md)",
+                "which part of it learns: learningRateRangeTest, or by hand (docs/lr-range.md)",
             )
 
 

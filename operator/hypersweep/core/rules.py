@@ -18,6 +18,7 @@ from pydantic import BaseModel
 from hypersweep.core.errors import Problem
 from hypersweep.core.objective_rules import CONSTRAINT, OBJECTIVE, OBJECTIVES
 from hypersweep.core.parameter_rules import PARAMETER, PARENTS, WHEN
+from hypersweep.core.range_rules import RANGE_TEST
 from hypersweep.core.rule import Rule
 from hypersweep.core.spec import (
     Constraint,
@@ -79,6 +80,7 @@ _SPEC = (
     ),
     *PARENTS,
     *OBJECTIVES,
+    *RANGE_TEST,
 )
 
 # ---- others ------------------------------------------------------------------------------------------------------------

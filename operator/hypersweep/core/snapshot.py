@@ -60,6 +60,7 @@ class Snapshot:
     started: float  # seconds since the epoch; the ledger knows it, so it outlives the object
     tally: Tally
     open: tuple[OpenTrial, ...] = ()
+    range_tests: tuple[Trial, ...] = ()  # those that have ended
     strays: tuple[
         tuple[Attempt, Trial | None], ...
     ] = ()  # attempts that are no open trial's newest, and whose they are

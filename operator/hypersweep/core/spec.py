@@ -450,6 +450,16 @@ class Cleanup(Model):
     )
 
 
+class LearningRateRangeTest(Model):
+    """A test before trial 0 that finds the learning rates worth searching."""
+
+    parameter: Name = Field(description="The Float parameter that is the learning rate, such as lr.")
+    optimizer: Name | None = Field(
+        None,
+        description="A Categorical parameter without `when`, at most 16 values: one test for each, since their ranges differ.",
+    )
+
+
 class SweepSpec(Model):
     """What to search, how a trial runs, and how long to go on."""
 
@@ -498,6 +508,11 @@ class SweepSpec(Model):
         description="A trial whose image, template, data, parameters and seed equal those of a succeeded one in the sweep's "
         "experiment takes its result and runs no Job. Images must be named by digest. Without: every trial runs. "
         "Frozen once created.",
+    )
+    learning_rate_range_test: LearningRateRangeTest | None = Field(
+        None,
+        description="Run learning-rate range tests before trial 0, and search each optimizer's rates in the interval that its "
+        "test found, always within `min` and `max`. Off by default. Frozen once created.",
     )
     tracking: Tracking = Field(Tracking(), description="Where results are kept. Frozen once created.")
     trainer: Trainer | None = Field(

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from hypersweep.core import account
+from hypersweep.core import account, range_test
+from hypersweep.core.range_test import is_range_test
 from hypersweep.core.snapshot import Decision, Ending, Fault, Health, Snapshot
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.tally import FAILURE_GROUPS, Tally
@@ -56,7 +57,8 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
     if not snapshot.loaded:
         return _unread(context, snapshot, decision, now)
     tally, best = snapshot.tally, snapshot.tally.best
-    running = sum(v.attempt is not None and v.attempt.phase is Phase.RUNNING for v in snapshot.open)
+    views = [v for v in snapshot.open if not is_range_test(v.trial.index)]
+    running = sum(v.attempt is not None and v.attempt.phase is Phase.RUNNING for v in views)
     phase = _phase(snapshot, decision)
     status: Status = {
         "observedGeneration": context.generation,
@@ -65,7 +67,7 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
         "summary": _summary(snapshot, decision, running),
         "conditions": conditions(context, snapshot, decision, now),
         "trials": {
-            "created": tally.ended + len(snapshot.open) + len(snapshot.paused),
+            "created": tally.ended + len(views) + len(snapshot.paused),
             "running": running,
             "paused": len(snapshot.paused),
             **{outcome.value.lower(): tally.counts[outcome] for outcome in Outcome if outcome.over},
@@ -80,6 +82,8 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
         status["earlyStopping"] = {"rule": snapshot.spec.early_stopping.type, "noCurve": tally.flat}
     if snapshot.spec.warm_start and context.lessons is not None:
         status["warmStart"] = summary(context.lessons) | {"told": _clip(context.lessons.told)}
+    if snapshot.range_tests:
+        status["learningRateRangeTests"] = range_test.report(snapshot.spec, snapshot.range_tests)
     if best is not None:
         status["best"] = _entry(best, snapshot.spec, context)
     for shown, trials in (("top", tally.leaders.top), ("paretoFront", tally.leaders.front)):
@@ -241,6 +245,8 @@ def _summary(snapshot: Snapshot, decision: Decision, running: int) -> str:
     parts = [f"{tally.ended}/{spec.trials.max} trials", f"{running} running"]
     if snapshot.paused:
         parts.append(f"{len(snapshot.paused)} paused")
+    if len(snapshot.range_tests) < len(tests := range_test.cases(spec)):
+        parts.append(f"{len(snapshot.range_tests)}/{len(tests)} learning-rate range tests")
     if tally.counts[Outcome.FAILED]:
         parts.append(f"{tally.counts[Outcome.FAILED]} failed")
     if tally.best is not None:
@@ -386,6 +392,7 @@ def _trial_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterat
             "to start afresh, give it another tracking.sweep or strategy.seed"
         )
         yield Event(reason="ResumedFromLedger", message=message)
+    yield from _range_test_events(before, after)
     old_best, best = before.get("best") or {}, after.get("best")
     if best and best["trial"] != old_best.get("trial"):
         yield Event(reason="NewBest", message=f"trial {best['trial']}: {best['value']}")
@@ -395,3 +402,13 @@ def _trial_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterat
             where = f" ({group['pod']})" if group["pod"] else ""
             message = f"trial {group['trial']}{where}: {group['reason']}: {group['message']}; {group['count']} alike"
             yield Event(reason="TrialFailed", message=_clip(message), type="Warning")
+
+
+def _range_test_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
+    known = {test["run"]["id"] for test in before.get("learningRateRangeTests") or []}
+    for test in after.get("learningRateRangeTests") or []:
+        if test["run"]["id"] not in known:
+            optimizer = f" with {test['optimizer']}" if "optimizer" in test else ""
+            message = f"learning-rate range test{optimizer}: {test['verdict']}: {test['reason']}"
+            bad = test["verdict"] == Outcome.FAILED
+            yield Event(reason="RangeTested", message=_clip(message), type="Warning" if bad else "Normal")

@@ -114,6 +114,19 @@ class WarmStarted(Part):
     told: str = Field("", description="The same in a line.")
 
 
+class RangeTest(Part):
+    """What a learning-rate range test found."""
+
+    optimizer: str = Field("", description="The optimizer that it was done with, where the sweep has several.")
+    verdict: str = Field(
+        "", description="What the curve shows (Falls, TooSmall, …), or how the test ended without one."
+    )
+    min: float = Field(0, description="Trials with this optimizer search from here; absent: within your own bounds.")
+    max: float = Field(0, description="Trials with this optimizer search up to here.")
+    reason: str = Field("", description="The reasoning, in words.")
+    run: Run = Field(Run(), description="Its MLflow run, with plot and curve.")
+
+
 class Ledger(Part):
     """Where the results are."""
 
@@ -157,6 +170,7 @@ class SweepStatus(Part):
         "those that are best in one, and others as far apart as can be).",
     )
     failures: list[Failure] = Field([], description="Failed trials, grouped by likeness, at most 5 groups.")
+    learning_rate_range_tests: list[RangeTest] = Field([], description="Those that have ended, at most 16.")
     strategy: Effective = Field(Effective(), description="The strategy at work.")
     early_stopping: Stopping = Field(Stopping(), description="Early stopping, where the spec asks for it.")
     warm_start: WarmStarted = Field(

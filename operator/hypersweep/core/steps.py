@@ -10,6 +10,7 @@ from hypersweep.core import account
 from hypersweep.core.exits import ADVICE
 from hypersweep.core.feasibility import breaches, violation
 from hypersweep.core.objective import missing_message
+from hypersweep.core.range_test import ANSWER, is_range_test, read
 from hypersweep.core.reading import apart_message
 from hypersweep.core.resources import Spent, charged
 from hypersweep.core.snapshot import (
@@ -80,6 +81,8 @@ def _after_success(view: OpenTrial, attempt: Attempt, spec: SweepSpec, now: floa
     measured = view.measured
     if measured is None:
         return Step(Measure(index=view.trial.index), slot=False)
+    if is_range_test(view.trial.index):
+        return _after_range_test(view, measured, attempt, now)
     stops = spec.early_stopping is not None and not promotes(spec)  # a whole training is not taken back to a rung
     if view.verdict is not None and stops and not measured.flat:
         return _stopped(view, view.verdict, spec, now)
@@ -89,6 +92,21 @@ def _after_success(view: OpenTrial, attempt: Attempt, spec: SweepSpec, now: floa
             return Step(Measure(index=view.trial.index), slot=False, wait=OBJECTIVE_GRACE - late)
         return _commit(view, Outcome.FAILED, Reason.OBJECTIVE_MISSING, _unread(measured, spec), now)
     return _judged(view, measured, spec, now)
+
+
+def _after_range_test(view: OpenTrial, measured: Measurement, attempt: Attempt, now: float) -> Step:
+    """What it found is its message. A trainer that knows no range tests leaves no answer: the sweep goes on without."""
+    if not measured.answer:
+        late = now - (attempt.ended or now)
+        if late < OBJECTIVE_GRACE:
+            return Step(Measure(index=view.trial.index), slot=False, wait=OBJECTIVE_GRACE - late)
+        message = f"its run has no tag {ANSWER}: does the image know of learning-rate range tests? See docs/lr-range.md"
+        return _commit(view, Outcome.FAILED, Reason.NO_ANSWER, message, now)
+    try:
+        finding = read(measured.answer)
+    except ValueError as error:
+        return _commit(view, Outcome.FAILED, Reason.NO_ANSWER, f"its run's tag {ANSWER} cannot be read: {error}", now)
+    return _commit(view, Outcome.SUCCEEDED, "", finding.text, now)
 
 
 def _unread(measured: Measurement, spec: SweepSpec) -> str:

@@ -61,6 +61,7 @@ class Reason(StrEnum):
     STARTING = "Starting"
     # trials
     OBJECTIVE_MISSING = "ObjectiveMissing"
+    NO_ANSWER = "NoAnswer"  # of a learning-rate range test: the trainer did not say what it found
     CONSTRAINT_VIOLATED = "ConstraintViolated"  # of the spec's `constraints`: measured, and beyond its bound
     LAUNCH_REFUSED = "LaunchRefused"
     LAUNCH_DELAYED = "LaunchDelayed"  # the API server said: not now
@@ -112,6 +113,7 @@ class Measurement(_Valued):
     flat: bool = False  # its metric has a single point, and early stopping asked for a curve
     elsewhere: tuple[str, ...] = ()  # with no value: other runs that the trial made, by name
     metrics: Mapping[str, float] = field(default_factory=dict)
+    answer: str = ""  # of a learning-rate range test: what its run says
 
 
 @dataclass(frozen=True, kw_only=True)

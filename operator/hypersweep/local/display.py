@@ -49,7 +49,9 @@ class Display:
 
     def tell(self, event: "Event") -> None:
         """A transition; failures of trials are told with their log as they happen."""
-        if event.type == "Warning" and event.reason != "TrialFailed":
+        if event.reason == "RangeTested" and event.type == "Normal":
+            self.note(event.message)
+        elif event.type == "Warning" and event.reason != "TrialFailed":
             if event == self._warned:  # two conditions that say the same
                 return
             self._warned = event

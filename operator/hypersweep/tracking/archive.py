@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from hypersweep.core import lineage
 from hypersweep.core.errors import HyperSweepError, SpecError
+from hypersweep.core.range_test import is_range_test
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Trial
 from hypersweep.tracking import records
@@ -57,6 +58,8 @@ async def _archived(store: Store, parent: Run) -> Archived:
     found, _ = records.trials_of(runs)
     rivals: dict[int, list[tuple[Trial, Run]]] = {}
     for trial, run in found:
+        if is_range_test(trial.index):
+            continue
         rivals.setdefault(trial.index, []).append((trial, run))
     trials = [records.chosen(pairs, preferred=None, known=None)[0] for _, pairs in sorted(rivals.items())]
     return Archived(name=parent.tags[records.SWEEP], parent=parent, spec=_spec(parent), trials=tuple(trials))

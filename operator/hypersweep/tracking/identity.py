@@ -22,6 +22,7 @@ FROZEN = {
     "strategy",
     "repeats",
     "initial_trials",
+    "learning_rate_range_test",
     "warm_start",
     "reuse",
 }

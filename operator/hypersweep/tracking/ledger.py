@@ -114,6 +114,11 @@ class Ledger:
         self._parent = replace(found, owner=owner, heartbeat=now, released=False)
         return self._parent
 
+    async def note(self, tags: Mapping[str, str]) -> None:
+        """Write tags of ours to the parent run."""
+        async with self._gone_if_deleted(self.parent.run):
+            await self.store.log(self.parent.run, tags=tags)
+
     async def release(self, owner: Owner) -> None:
         """Say that the sweep is free, if it is ours to say so."""
         if self.parent.owner == owner:
@@ -183,6 +188,12 @@ class Ledger:
     async def reread(self, trial: Trial) -> Trial:
         """The trial as its run has it now. TrackingNotFound when the run was deleted."""
         return self._remember(self._trial(await self._run(trial.run)))
+
+    async def tag(self, trial: Trial, name: str) -> str:
+        """A tag that the trainer left on the trial's run; empty: it did not."""
+        run = await self._run(trial.run)
+        self._read[run.id] = run
+        return run.tags.get(name, "")
 
     async def measure(self, trial: Trial, reading: Reading) -> Measurement:
         """What the trial's run says of objectives and constraints now. TrackingNotFound when the run was deleted."""

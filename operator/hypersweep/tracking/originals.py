@@ -41,6 +41,8 @@ async def original(store: Store, run: str) -> Original:
     if tags.get(records.KIND) != records.KIND_TRIAL:
         kind = tags.get(records.KIND)
         raise HyperSweepError(f"run {run} is no trial of a sweep" + (f" but a {kind}" if kind else ""))
+    if records.is_range_test(found):
+        raise HyperSweepError(f"run {run} is no trial but a learning-rate range test: it has no result to compare with")
     try:
         trial = records.trial_of(found)
     except records.MalformedError as error:

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from hypersweep.core import range_test
 from hypersweep.core.errors import TrackingRefused
 from hypersweep.core.resources import Spent
 from hypersweep.core.stoppers import Mark, Marks
@@ -153,6 +154,12 @@ def trial_of(run: Run) -> Trial:
         raise MalformedError(f"the tag {error} is missing") from None
     except (ValueError, TypeError) as error:
         raise MalformedError(str(error)) from None
+
+
+def is_range_test(run: Run) -> bool:
+    """Whether it is the run of a sweep's learning-rate range test, which is written down as a trial's is."""
+    number = run.tags.get(TRIAL, "")
+    return run.tags.get(KIND) == KIND_TRIAL and number.isdecimal() and range_test.is_range_test(int(number))
 
 
 def trials_of(runs: Iterable[Run]) -> tuple[list[tuple[Trial, Run]], list[Skipped]]:

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Sequence
 
 from hypersweep.core.errors import Problem, SpecError, TrackingRefused, TrackingUnavailable
+from hypersweep.core.range_test import ANSWER
 from hypersweep.core.reading import Reading
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec, WarmStart
@@ -109,9 +110,10 @@ async def _found(store: Store, source: WarmStart, place: int, *, most: int) -> l
 
 
 def _may_teach(run: Run, *, besides: str) -> bool:
-    """Not this sweep's own runs, nor those that are no trials: sweeps' own, duplicates that were closed."""
+    """Not this sweep's own runs, nor those that are no trials: sweeps' own, range tests, duplicates that were closed."""
     mine = run.tags.get(records.ID) in (besides, records.SUPERSEDED)
-    return not mine and run.tags.get(records.KIND) not in _RESULTLESS
+    tests_rates = ANSWER in run.tags or records.is_range_test(run)  # one made by hand, or one that did not answer
+    return not mine and not tests_rates and run.tags.get(records.KIND) not in _RESULTLESS
 
 
 async def _candidates(store: Store, runs: Sequence[Run], reading: Reading) -> list[Candidate]:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from hypersweep.core.errors import Problem, SpecError, StrategyError
+from hypersweep.core.narrowing import Narrowed, narrowed
 from hypersweep.core.space import Space
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.strategies import catalog, defaults, grid, initial, phases, random, settings
@@ -17,19 +18,31 @@ from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Assignment, Reason, Trial
 
 
-def suggest(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], trial: int) -> Assignment | None:
+def suggest(
+    spec: SweepSpec,
+    *,
+    history: Sequence[Trial],
+    pending: Sequence[Trial],
+    trial: int,
+    range_tests: Sequence[Trial] = (),
+) -> Assignment | None:
     """The assignment of trial number `trial`; None: the space is exhausted.
 
     `history` holds the committed trials, and with negative indices those of a warm start, `pending` the open ones, in any order,
-    with any gaps. The first trials are the initial ones. SpecError: see `problems`. StrategyError: one that others wrote failed.
+    with any gaps. The first trials are the initial ones. `range_tests` have ended, and narrow the space. SpecError: see
+    `problems`. StrategyError: one that others wrote failed.
     """
     begun = first(spec)
     if trial < len(begun):
         return begun[trial]
-    return catalog.ask(spec.strategy.name, _question(spec, history=history, pending=pending, trial=trial))
+    narrow = narrowed(spec, Space.of(spec), range_tests)
+    answer = catalog.ask(spec.strategy.name, _question(spec, narrow, history=history, pending=pending, trial=trial))
+    return None if answer is None else narrow.outside(answer)
 
 
-def expected_improvement(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial]) -> float | None:
+def expected_improvement(
+    spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], range_tests: Sequence[Trial] = ()
+) -> float | None:
     """How much a further trial could be expected to improve the best, by a model; None: too little is known.
 
     The same for every strategy. Trials that the sweep's end cut off count as open, so that the end which this brings about
@@ -38,21 +51,29 @@ def expected_improvement(spec: SweepSpec, *, history: Sequence[Trial], pending: 
     model = import_module(f"{__name__}.gp")  # numpy and scipy are imported by those who use them
     cut = [t for t in history if t.reason == Reason.SWEEP_ENDED]
     known = [t for t in history if t.reason != Reason.SWEEP_ENDED]
-    question = _question(spec, history=known, pending=[*pending, *cut], trial=len(history))
+    narrow = narrowed(spec, Space.of(spec), range_tests)
+    question = _question(spec, narrow, history=known, pending=[*pending, *cut], trial=len(history))
     found: float | None = model.expected_improvement(question)
     return found
 
 
-def _question(spec: SweepSpec, *, history: Sequence[Trial], pending: Sequence[Trial], trial: int) -> Question:
-    """What the strategy is asked; initial trials that are still to be planned are open ones to it."""
-    space, name = Space.of(spec), spec.strategy.name
+def _question(
+    spec: SweepSpec,
+    narrow: Narrowed,
+    *,
+    history: Sequence[Trial],
+    pending: Sequence[Trial],
+    trial: int,
+) -> Question:
+    """What the strategy is asked; first trials that are still to be planned are open ones to it."""
+    name = spec.strategy.name
     known = {t.index for t in (*history, *pending)}
     promised = [Trial(index=i, run="", parameters=p) for i, p in enumerate(first(spec)) if i not in known]
     return Question(
-        space=space,
+        space=narrow,
         goals=tuple(o.goal for o in spec.objectives),
-        history=history,
-        pending=(*pending, *promised),
+        history=narrow.taken(history),
+        pending=narrow.taken((*pending, *promised)),
         seed=spec.strategy.seed,
         trial=trial,
         settings=settings.filled(catalog.settings_model(name), spec.strategy.settings),

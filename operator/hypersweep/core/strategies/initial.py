@@ -5,7 +5,8 @@ draw that is a function of (seed, trial, parameter), such that the whole is an a
 alike, and so does another process.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.space import Space
@@ -35,9 +36,16 @@ def problems(spec: SweepSpec, space: Space) -> Iterator[Problem]:
 
 
 def _assignment(spec: SweepSpec, space: Space, initial: InitialTrial, *, trial: int) -> Assignment:
-    given, seed = initial.parameters, spec.strategy.seed
+    known = published.values(spec, space, initial.parameters) if initial.defaults else {}
+    return complete(space, initial.parameters, known=known, seed=spec.strategy.seed, trial=trial)
+
+
+def complete(space: Space, given: Mapping[str, Any], *, known: Mapping[str, Any], seed: int, trial: int) -> Assignment:
+    """What was given, and a way to fill the rest that goes with it: by what is `known`, its default, or a draw.
+
+    If there is none, the first that was tried.
+    """
     defaults = {d.name: d.default for d in space.dimensions if d.default is not None}
-    known = published.values(spec, space, given) if initial.defaults else {}
     ways = (
         {**random.draw(space, seed=seed, trial=trial, redraw=redraw, fixed={**fixed, **given}), **given}
         for fixed in ({**defaults, **known}, defaults, {})
