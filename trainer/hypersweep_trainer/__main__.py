@@ -11,7 +11,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-from hypersweep_trainer import export_command, lr_command
+from hypersweep_trainer import check_command, export_command, lr_command
 from hypersweep_trainer.exits import ExitCode, TrainerError, exit_code, message_path, termination_message
 from hypersweep_trainer.options import read_job
 from hypersweep_trainer.startup import Interruption, prepare
@@ -32,6 +32,8 @@ def main(argv: Sequence[str]) -> ExitCode:
             export_command.run(argv, os.environ)
         elif lr_command.asked_for(argv, os.environ):
             lr_command.range_test(argv, os.environ)
+        elif check_command.asked_for(argv):
+            check_command.check(argv, os.environ)
         else:
             job = read_job(argv, os.environ)
             tracker = open_tracker(job, os.environ)

@@ -5,6 +5,7 @@ for a trial: that is the starter's business.
 
     TrainerError
     ├── BadInputError     what the user wrote (settings, data, checkpoint directory) cannot work
+    ├── CheckFailedError  `--check` found something broken
     ├── InfeasibleError   the training diverged
     ├── UndeliveredError  trained to the end, but the tracking server took no results
     └── Interrupted       asked to stop before the end
@@ -32,6 +33,7 @@ class ExitCode(IntEnum):
     BAD_INPUT = 64
     INFEASIBLE = 65
     OUT_OF_MEMORY = 66
+    CHECK_FAILED = 67
     INTERNAL = 70
     UNDELIVERED = 75
     INTERRUPTED = 143
@@ -42,6 +44,7 @@ MEANING: Mapping[ExitCode, str] = {
     ExitCode.BAD_INPUT: "settings, data or the checkpoint directory cannot work; the same again would fail the same",
     ExitCode.INFEASIBLE: "the loss is not finite any more: these parameters diverge",
     ExitCode.OUT_OF_MEMORY: "the host or the device refused memory (the kernel's own kill is 137)",
+    ExitCode.CHECK_FAILED: "of `--check` alone: a check said FAIL",
     ExitCode.INTERNAL: "a defect of the trainer, or of its environment",
     ExitCode.UNDELIVERED: "trained to the end, but the tracking server took no results; "
     "another attempt with the same checkpoint directory only delivers them",
@@ -59,6 +62,12 @@ class BadInputError(TrainerError):
     """The user's mistake: says where, what was found and what is allowed."""
 
     code = ExitCode.BAD_INPUT
+
+
+class CheckFailedError(TrainerError):
+    """`--check` found what a training would fail by."""
+
+    code = ExitCode.CHECK_FAILED
 
 
 class InfeasibleError(TrainerError):

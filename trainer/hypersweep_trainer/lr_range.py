@@ -56,7 +56,7 @@ def lr_range_test(
         reason = "Rprop sizes each step by the signs of the gradient: its rate is only the first step's size"
         return Finding(verdict=Verdict.NO_RATE, reason=reason)
     rates, losses = [], []
-    with _as_before(model, optimizer, loader):
+    with as_before(model, optimizer, loader):
         model.train()
         ratios = _ratios(optimizer)
         watch = _Divergence()
@@ -128,7 +128,7 @@ def _again_and_again(loader: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]
 
 
 @contextmanager
-def _as_before(model: nn.Module, optimizer: torch.optim.Optimizer, loader: object) -> Iterator[None]:
+def as_before(model: nn.Module, optimizer: torch.optim.Optimizer, loader: object) -> Iterator[None]:
     """Put everything back afterwards that training changes, in place: who holds a reference sees no difference."""
     tensors = [*model.parameters(), *model.buffers(), *_parameters(optimizer)]
     values = [tensor.detach().clone() for tensor in tensors]

@@ -28,6 +28,8 @@ Train a small torch model and report its metrics after every epoch, to MLflow if
 Examples:  python -m hypersweep_trainer --data my.csv --target y
            python -m hypersweep_trainer --model=cnn --optimizer=sgd --lr=0.05 --epochs=10
            python -m hypersweep_trainer --settings settings.yaml
+           python -m hypersweep_trainer --check --data my.csv --target y    checks, no training; files in --out [check]
+           python -m hypersweep_trainer lr-range --help                     find a learning rate
 """
 
 # Name → what it means, for --help and the docs.
