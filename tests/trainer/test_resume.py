@@ -25,6 +25,7 @@ MLP: dict[str, Any] = {
     "dropout": 0.2,
     "batch_size": 128,
     "schedule": "constant",
+    "tensorboard": False,  # the directory holds checkpoints only
 }  # 12 batches an epoch
 KINDS: dict[str, dict[str, Any]] = {
     "adam": {**MLP, "schedule": "cosine"},
