@@ -184,13 +184,13 @@ def _add_analyze(commands: Any) -> None:
 def _add_tensorboard(commands: Any) -> None:
     parser = commands.add_parser(
         "tensorboard",
+        parents=[_tracked()],
         help="open all trials of a sweep in TensorBoard, side by side",
         description="Fetch the event files of a sweep's trials from MLflow, a folder for each, and open them in TensorBoard. "
         "Trials that end meanwhile are added.",
     )
     parser.add_argument("sweep", metavar="SWEEP|FILE", help="a sweep's name in the ledger, or its manifest")
     parser.add_argument("--experiment", metavar="NAME", help="the MLflow experiment to look in first")
-    parser.add_argument("--tracking-uri", default=DEFAULT_TRACKING, metavar="URI", help="MLflow (default: %(default)s)")
     parser.add_argument(
         "--dir", type=Path, metavar="DIR", help="where the files go (default: hypersweep-tensorboard/SWEEP)"
     )
