@@ -1,4 +1,4 @@
-"""What early stopping saves: python -m bench.stopping [--seeds 20] [--workers 8] [--trials 60].
+"""What early stopping saves: python -m bench.stopping [--seeds 20] [--workers 8] [--trials 60] [--networks held-out].
 
 Sweeps are replayed over real curves (bench/data/curves.npz, made by bench/curves.py): random trials, some workers, Jobs that take
 time to start, an operator that acts a little later. The verdicts are the operator's own (core/stoppers). Told of each rule:
@@ -25,13 +25,17 @@ CURVES = Path(__file__).parent / "data" / "curves.npz"
 LOSS = 0  # of a point: loss, accuracy
 RULES: dict[str, dict[str, Any] | None] = {
     "none": None,
-    "ASHA, from epoch 1": {"type": "ASHA", "asha": {"minBudget": 1, "reductionFactor": 3, "maxBudget": 27}},
-    "ASHA, from epoch 2": {"type": "ASHA", "asha": {"minBudget": 2, "reductionFactor": 3, "maxBudget": 27}},
-    "ASHA, from epoch 3": {"type": "ASHA", "asha": {"minBudget": 3, "reductionFactor": 3, "maxBudget": 27}},
-    "ASHA, factor 4": {"type": "ASHA", "asha": {"minBudget": 1, "reductionFactor": 4, "maxBudget": 27}},
-    "ASHA, factor 2": {"type": "ASHA", "asha": {"minBudget": 1, "reductionFactor": 2, "maxBudget": 27}},
+    "ASHA, defaults": {"type": "ASHA", "asha": {"maxBudget": 27}},
+    **{
+        f"ASHA, {first}, factor {factor}": {
+            "type": "ASHA",
+            "asha": {"minBudget": first, "reductionFactor": factor, "maxBudget": 27},
+        }
+        for first, factor in ((1, 2), (1, 3), (2, 3), (2, 4), (3, 3))
+    },
     "Median": {"type": "Median"},
 }
+HALVES = {"development": slice(200), "held-out": slice(200, None), "all": slice(None)}  # of each task's networks
 
 
 @dataclass(frozen=True)
@@ -118,9 +122,10 @@ def main() -> None:
     parser.add_argument(
         "--delay", type=float, default=0.2, help="epochs from a point to the end of a Job that it condemns"
     )
+    parser.add_argument("--networks", choices=list(HALVES), default="all", help="defaults were chosen on one half")
     asked = parser.parse_args()
     with np.load(CURVES) as table:
-        tasks = {task: table[task][:, :, LOSS] for task in table.files}
+        tasks = {task: table[task][HALVES[asked.networks], :, LOSS] for task in table.files}
     print(
         f"{sum(map(len, tasks.values()))} networks of {', '.join(tasks)}; {asked.workers} workers, delay {asked.delay} epochs"
     )

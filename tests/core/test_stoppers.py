@@ -244,6 +244,7 @@ def test_ten_thousand_ended_trials_cost_little() -> None:
         ({"minBudget": 1, "reductionFactor": 3, "maxBudget": 27}, 27, [1, 3, 9]),
         ({"minBudget": 4, "reductionFactor": 2}, 15.9, [4, 8]),
         ({"minBudget": 4, "reductionFactor": 2}, 3, []),
+        ({"maxBudget": 27}, 27, [2, 4, 8, 16]),  # the defaults
     ],
 )
 def test_the_rungs_of_asha(settings: dict[str, int], reached: float, expected: list[int]) -> None:

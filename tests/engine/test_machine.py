@@ -28,7 +28,7 @@ from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 LOSS = {"metric": "loss", "goal": "Minimize"}
 RANGE: dict[str, Any] = {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1}
 FOUR_POINTS: dict[str, Any] = {"name": "lr", "type": "Discrete", "numbers": [1, 2, 3, 4]}
-HALVING: dict[str, Any] = {"type": "ASHA", "asha": {"reductionFactor": 2}}
+HALVING: dict[str, Any] = {"type": "ASHA", "asha": {"minBudget": 1, "reductionFactor": 2}}
 KINDS = st.sampled_from(["one", "several", "repeats", "racing"])
 VALUES = st.sampled_from([0.1, 0.2, 0.2, 0.5, 1.0, math.nan, math.inf, None])
 BAD_ENDS = st.sampled_from(

@@ -382,10 +382,10 @@ class Asha(Model):
     """Successive halving, asynchronous: at each rung the best go on."""
 
     min_budget: Annotated[int, Field(ge=1, le=1_000_000_000)] = Field(
-        1, description="The first rung: nothing is stopped before it, in units of the axis."
+        2, description="The first rung: nothing is stopped before it, in units of the axis."
     )
     reduction_factor: Annotated[int, Field(ge=2, le=16)] = Field(
-        3, description="One in so many goes on; each rung lies so many times further than the one before."
+        2, description="One in so many goes on; each rung lies so many times further than the one before."
     )
     max_budget: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = Field(
         None, description="What a whole trial takes: there is no rung from there on. Without: rungs go on."
