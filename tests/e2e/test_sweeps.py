@@ -7,7 +7,7 @@ import pytest
 
 from tests.cluster.clients import ToolError
 from tests.cluster.waiting import eventually
-from tests.e2e.conftest import CHART, NAME, REPOSITORY, Release, finished, image
+from tests.e2e.release import CHART, NAME, REPOSITORY, Release, image
 
 pytestmark = pytest.mark.e2e
 
@@ -53,7 +53,7 @@ def test_the_digits_sweep_finds_a_good_network(release: Release) -> None:
     """The example, as a user would apply it: all its trials run, and the best has learnt to read digits."""
     release.kubectl.apply(absent(), greedy())  # they fail meanwhile
     release.kubectl("apply", "-f", str(DIGITS))
-    found = finished(release, "digits", seconds=1500)
+    found = release.finished("digits", seconds=1500)
     status, most = found["status"], found["spec"]["trials"]["max"]
     assert condition(found, "Complete")["status"] == "True", status["summary"]
     assert status["progress"] == f"{most}/{most}"
@@ -78,14 +78,14 @@ def test_its_results_are_in_mlflow(release: Release) -> None:
 
 def test_a_trial_out_of_memory_is_reported_as_such(release: Release) -> None:
     """The kernel killed it: infeasible, not tried again, and the status says so."""
-    status = finished(release, "greedy", seconds=300)["status"]
+    status = release.finished("greedy", seconds=300)["status"]
     assert (status["trials"]["infeasible"], status["trials"]["failed"]) == (1, 0)
     assert [(group["reason"], group["count"]) for group in status["failures"]] == [("OutOfMemory", 1)]
 
 
 def test_an_image_that_is_nowhere_is_reported_as_such(release: Release) -> None:
     """After a bounded wait the trial fails, with the runtime's own words."""
-    found = finished(release, "absent", seconds=600)
+    found = release.finished("absent", seconds=600)
     (group,) = found["status"]["failures"]
     assert group["reason"] == "ImageNotPulled"
     assert "localhost/absent:v1" in group["log"]

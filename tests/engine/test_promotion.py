@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from hypersweep.core.status import is_true
 from hypersweep.core.stoppers import Mark
 from hypersweep.core.trial import Outcome, Phase, Result
 from hypersweep.tracking import records
 from hypersweep.tracking.base import Run
 from tests.core.builders import make_spec
-from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
+from tests.engine.courses import log_loss, run_to_end
+from tests.engine.simulation import SimulatedCluster, SimulatedHost
 
 TRIALS, EPOCHS = 18, 9
 PROMOTE = {
@@ -51,42 +51,17 @@ class Trainers:
             if not job.phase.ended:
                 self.checkpoints[trial] += 1
                 loss = random.Random(trial).random() + 1 / self.checkpoints[trial]
-                await self._log(job.run, loss, self.checkpoints[trial])
+                await log_loss(self.cluster, job.run, loss, step=self.checkpoints[trial])
                 if self.checkpoints[trial] == EPOCHS:
                     self.cluster.end((trial, number), Phase.SUCCEEDED)
-
-    async def _log(self, run: str, loss: float, step: int) -> None:
-        fail, self.cluster.store.fail = self.cluster.store.fail, lambda *_: None
-        await self.cluster.store.log(run, metrics={"loss": loss}, step=step)
-        self.cluster.store.fail = fail
 
 
 def swept(*, crashes: int | None = None, parallel: int = 1, **changes: Any) -> tuple[SimulatedCluster, Trainers]:
     """A sweep from its beginning to its end, in the course of which the operator is killed again and again."""
-    chance = random.Random(crashes)
     trials = {"max": TRIALS, "parallel": parallel}
     cluster = SimulatedCluster(make_spec(**{"trials": trials, "earlyStopping": PROMOTE, **changes}))
     trainers = Trainers(cluster)
-
-    async def whole() -> None:
-        host = SimulatedHost(cluster)
-        for _ in range(1000):
-            for _ in range(3):
-                cluster.catch_up()
-                if crashes is not None and chance.random() < 0.1:
-                    cluster.faults.set(chance.choice(["kill before", "kill after"]), chance.randint(1, 6))
-                try:
-                    await host.look()
-                except Killed:
-                    await asyncio.gather(*host.loop._tasks, return_exceptions=True)
-                    host = SimulatedHost(cluster)
-                cluster.faults.set("", -1)
-            if is_true(cluster.status, "Finished"):
-                return
-            await trainers.tick()
-
-    asyncio.run(whole())
-    assert is_true(cluster.status, "Complete"), cluster.status
+    run_to_end(cluster, trainers, crashes=crashes)
     return cluster, trainers
 
 

@@ -1,6 +1,5 @@
 """Early stopping in the whole engine: curves are read, verdicts made and written down, Jobs go; crashes change nothing."""
 
-import asyncio
 import json
 import random
 from typing import Any
@@ -10,7 +9,8 @@ import pytest
 from hypersweep.core.trial import Outcome, Phase
 from hypersweep.tracking import records
 from tests.core.builders import make_spec
-from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
+from tests.engine.courses import log_loss, run_to_end
+from tests.engine.simulation import SimulatedCluster
 
 EPOCHS = 9
 ASHA = {"type": "ASHA", "asha": {"minBudget": 1, "reductionFactor": 3, "maxBudget": EPOCHS}, "poll": "1s"}
@@ -32,39 +32,17 @@ class Trainers:
             epoch = self.epoch[job.run] = self.epoch.get(job.run, 0) + 1
             self.epochs += 1
             loss = random.Random(key[0]).random() + 1 / epoch
-            fail, self.cluster.store.fail = self.cluster.store.fail, lambda *_: None
-            await self.cluster.store.log(job.run, metrics={"loss": loss}, step=epoch if self.steps else 0)
-            self.cluster.store.fail = fail
+            await log_loss(self.cluster, job.run, loss, step=epoch if self.steps else 0)
             if epoch == EPOCHS:
                 self.cluster.end(key, Phase.SUCCEEDED)
 
 
 def swept(*, crashes: int | None = None, steps: bool = True, **changes: Any) -> tuple[SimulatedCluster, Trainers]:
     """A sweep from its beginning to its end, in the course of which the operator is killed again and again."""
-    chance = random.Random(crashes)
     trials = {"max": 24, "parallel": 1, "maxFailed": 2}
     cluster = SimulatedCluster(make_spec(**{"trials": trials, "earlyStopping": ASHA, **changes}))
     trainers = Trainers(cluster, steps=steps)
-
-    async def whole() -> None:
-        host = SimulatedHost(cluster)
-        for _ in range(1500):
-            for _ in range(3):
-                cluster.catch_up()
-                if crashes is not None and chance.random() < 0.08:
-                    cluster.faults.set(chance.choice(["kill before", "kill after"]), chance.randint(1, 6))
-                try:
-                    await host.look()
-                except Killed:
-                    await asyncio.gather(*host.loop._tasks, return_exceptions=True)
-                    host = SimulatedHost(cluster)
-                cluster.faults.set("", -1)
-            if cluster.status.get("phase") == "Complete":
-                return
-            await trainers.tick()
-
-    asyncio.run(whole())
-    assert cluster.status["phase"] == "Complete", cluster.status
+    run_to_end(cluster, trainers, crashes=crashes)
     return cluster, trainers
 
 
