@@ -5,7 +5,7 @@ Run it: python -m bench digits [--node] [--trials 20] [--epochs 27] [--seeds 3] 
 By `hypersweep run`, or with `--node` in containers: the images are built, the machine becomes a Kubernetes node (root on
 Debian), the chart is installed with its MLflow, and the sweeps are applied to it.
 
-Real sweeps of real networks: the built-in trainer, two trials at a time, every curve in MLflow. The space is
+Real sweeps of real networks: the built-in trainer, one thread a trial, two trials at a time, every curve in MLflow. The space is
 that of examples/digits.yaml, but for what makes a trial long enough to be stopped: a CNN (width 8 to 64), 27 epochs.
 Its initial trial is left out, since a published good one would decide the race for both. Every epoch that any trial logged
 counts, also those between a verdict and the trial's end.
@@ -13,7 +13,6 @@ counts, also those between a verdict and the trial's end.
 
 import argparse
 import json
-import os
 import sys
 import tempfile
 import time
@@ -105,7 +104,6 @@ def _tag(run: Json, name: str) -> str:
 @contextmanager
 def laptop(folder: Path) -> Iterator[Run]:
     """Sweeps by `hypersweep run`, one thread a trial."""
-    os.environ["OMP_NUM_THREADS"] = "1"
 
     def run(sweep: Json) -> Ask:
         place = folder / sweep["metadata"]["name"]
@@ -129,7 +127,7 @@ def laptop(folder: Path) -> Iterator[Run]:
 
 @contextmanager
 def node(folder: Path) -> Iterator[Run]:
-    """Sweeps in containers on the real node, one CPU a trial; the node is left up if it was."""
+    """Sweeps in containers on the real node, which is left up if it was."""
     machine = RealNode()
     with machine.reserved():
         was_up = machine.is_up()

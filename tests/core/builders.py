@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from hypersweep.core.aim import Aim
-from hypersweep.core.snapshot import Health, OpenTrial, Snapshot
+from hypersweep.core.snapshot import Action, Commit, Health, Launch, OpenTrial, Pause, Remove, Retry, Snapshot
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.tally import Tally
 from hypersweep.core.trial import Attempt, Measurement, Outcome, Phase, Trial
@@ -92,3 +92,28 @@ def look(
     tally = Tally.of(Aim.of(spec), [*history, *(v.trial for v in open_trials)])
     base = Snapshot(spec=spec, started=NOW - 1000, tally=tally, open=open_trials, health=Health())
     return replace(base, **changes)
+
+
+def two_hours(resource: str = "cpu") -> SweepSpec:
+    """A sweep that may use two hours of a resource."""
+    return make_spec(stopWhen={"resourceHours": [{"resource": resource, "max": 2}]})
+
+
+def brief(actions: tuple[Action, ...]) -> list[str]:
+    """Actions as short text, for tables."""
+    found = []
+    for action in actions:
+        match action:
+            case Commit(index=i, result=r):
+                found.append(f"commit {i} {r.outcome}" + (f" {r.reason}" if r.reason else ""))
+            case Retry(index=i, attempt=a, charged=c):
+                found.append(f"retry {i} as {a}, charged {c}")
+            case Launch(index=i, attempt=a):
+                found.append(f"launch {i}.{a}")
+            case Pause(index=i, rung=b, charged=c):
+                found.append(f"pause {i} at {b}, charged {c}")
+            case Remove(attempt=a):
+                found.append(f"remove {a.trial}.{a.number}")
+            case _:
+                found.append(f"{type(action).__name__.lower()} {action.index}")
+    return found
