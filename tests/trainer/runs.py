@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from hypersweep_trainer.events import Event
 from hypersweep_trainer.options import Job
 from hypersweep_trainer.settings import Settings
 from hypersweep_trainer.tracking import Metrics, Tracker
@@ -41,15 +42,20 @@ class StopAfter:
 
 
 class History(Tracker):
-    """Keeps every epoch's metrics, without those that depend on the clock."""
+    """Keeps every epoch's metrics, without those that depend on the clock, and every event."""
 
     def __init__(self) -> None:
         super().__init__()
         self.epochs: list[Metrics] = []
+        self.events: list[Event] = []
 
     def log(self, metrics: Metrics, *, step: int) -> None:
         super().log(metrics, step=step)
         self.epochs.append({name: value for name, value in metrics.items() if not name.startswith(MEASURED)})
+
+    def log_event(self, event: Event) -> None:
+        super().log_event(event)
+        self.events.append(event)
 
 
 def learn(**options: Any) -> list[Metrics]:

@@ -75,6 +75,15 @@ def test_weights_and_gradients_are_histograms(digits: Any) -> None:
         assert digits.Histograms(f"gradients/{name}")[0].histogram_value.sum_squares > 0
 
 
+def test_gradients_of_fp16_are_shown_as_large_as_they_are(tmp_path: Path) -> None:
+    """Not scaled up, as they are computed, nor scaled down twice."""
+    sizes = []
+    for precision in ("float32", "fp16"):
+        found = trained(tmp_path / precision, precision=precision, epochs=1)
+        sizes.append(found.Histograms("gradients/1.weight")[0].histogram_value.sum_squares)
+    assert sizes[1] == pytest.approx(sizes[0], rel=0.1)
+
+
 def test_the_graph_of_the_model_is_there(digits: Any) -> None:
     """With its layers as nodes."""
     graph = digits.Graph()

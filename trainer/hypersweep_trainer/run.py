@@ -70,6 +70,8 @@ class Run:
         for entry in entries:
             if entry.kind == "details":
                 self._describe(entry.content)
+            elif entry.kind == "tags":
+                self._tag(entry.content)
             elif entry.kind == "file" and Path(entry.content["path"]).exists():  # an attempt elsewhere took it along
                 self._upload(Path(entry.content["path"]), entry.content["folder"])
             elif entry.kind == "end" and self.owned:
@@ -84,10 +86,10 @@ class Run:
         return self._connection
 
     def _describe(self, details: Mapping[str, Any]) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag, RunTag
+        from mlflow.entities import Dataset, DatasetInput, InputTag
 
         client, run_id = self.client(), self.open()
-        client.log_batch(run_id, tags=[RunTag(name, value) for name, value in details["tags"].items()])
+        self._tag(details["tags"])
         data = details["report"]["data"]
         dataset = Dataset(
             name=data["name"],
@@ -101,6 +103,11 @@ class Run:
             file = Path(folder) / REPORT
             file.write_text(json.dumps(details["report"], indent=2))
             self._upload(file, "")
+
+    def _tag(self, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        self.client().log_batch(self.open(), tags=[RunTag(name, value) for name, value in tags.items()])
 
     def _upload(self, path: Path, folder: str) -> None:
         if self._refusals >= TRIES:

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from hypersweep_trainer import pictures
+from hypersweep_trainer.events import Event
 from hypersweep_trainer.hparams import Messages, messages
 from hypersweep_trainer.judged import drawn
 from hypersweep_trainer.profiling import Profiler
@@ -94,6 +95,11 @@ class Board(Listener):
         self._scalars(metrics, step=step)
 
     @harmless
+    def log_event(self, event: Event) -> None:
+        """What goes wrong, as text."""
+        self._writer.add_text(f"events/{event.name}", event.text, event.epoch)
+
+    @harmless
     def close(self, *, ended: bool) -> None:
         """Finish the file; `ended`: the training came to its end."""
         if self._profiler:
@@ -116,12 +122,10 @@ class Board(Listener):
             self._writer.add_scalar(tag(name), value, step)
 
     def _histograms(self, step: int) -> None:
-        scaler = self._training.scaler
-        factor = 1.0 if self._training.settings.clip_norm or not scaler.is_enabled() else scaler.get_scale()
         for name, weight in self._training.model.named_parameters():
             self._histogram(f"weights/{name}", weight, step)
             if weight.grad is not None:
-                self._histogram(f"gradients/{name}", weight.grad / factor, step)
+                self._histogram(f"gradients/{name}", weight.grad, step)
 
     def _histogram(self, name: str, values: Tensor, step: int) -> None:
         if len(found := some(values)):

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from hypersweep_trainer.events import TAG, Event
 from hypersweep_trainer.exits import ExitCode
 from hypersweep_trainer.journal import Entry, Journal, Kind
 from hypersweep_trainer.machine_load import MachineLoad
@@ -49,6 +50,9 @@ class Listener:
 
     def log_step(self, metrics: Metrics, *, step: int) -> None:
         """Of one step of the optimizer, `step` of them since the start."""
+
+    def log_event(self, event: Event) -> None:
+        """Of something that goes wrong."""
 
 
 class Tracker(Listener):
@@ -85,6 +89,12 @@ class Tracker(Listener):
         """Report values of one step of the optimizer, `step` of them since the start; not printed."""
         for listener in self.listeners:
             listener.log_step(metrics, step=step)
+
+    def log_event(self, event: Event) -> None:
+        """Report what goes wrong, and what to try: in the log, and wherever results go."""
+        log.warning("%s, %s", event.name, event.text)
+        for listener in self.listeners:
+            listener.log_event(event)
 
     def log_baselines(self, metrics: Metrics) -> None:
         """Report what the results must beat, before the first epoch."""
@@ -151,6 +161,11 @@ class MlflowTracker(Tracker):
         super().log_step(metrics, step=step)
         self._keep("step", metrics, step=step)
         self._sample()
+
+    def log_event(self, event: Event) -> None:
+        """Log, and keep as a tag of the run, which lists of runs show."""
+        super().log_event(event)
+        self._keep("tags", {f"{TAG}.{event.name}": event.text})
 
     def log_baselines(self, metrics: Metrics) -> None:
         """Print and keep, as step 0."""

@@ -2,7 +2,8 @@
 
 Owns the training itself. What there is to choose from stands beside it, one idea a file: `data/`, `models/`,
 `losses.py`, `optimizers.py`, `schedules.py`, `metrics.py`. Where results go (`tracking.py`), how files survive a crash
-(`checkpoint.py`) and what the settings may be (`settings.py`) is decided elsewhere; nothing here knows of sweeps.
+(`checkpoint.py`), what goes wrong on the way (`watch.py`) and what the settings may be (`settings.py`) is decided
+elsewhere; nothing here knows of sweeps.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from __future__ import annotations
 import logging
 import math
 import time
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,7 +22,8 @@ from hypersweep_trainer.checkpoint import Checkpoints
 from hypersweep_trainer.data import load
 from hypersweep_trainer.data.prefetch import batches_of
 from hypersweep_trainer.device import autocast, choose_device, make_reproducible, peak_memory
-from hypersweep_trainer.exits import BadInputError, InfeasibleError, Interrupted
+from hypersweep_trainer.events import non_finite
+from hypersweep_trainer.exits import InfeasibleError, Interrupted
 from hypersweep_trainer.final_model import save_model
 from hypersweep_trainer.fingerprint import details
 from hypersweep_trainer.losses import make_loss
@@ -33,10 +34,12 @@ from hypersweep_trainer.options import Job
 from hypersweep_trainer.processes import LEAST, Processes, join
 from hypersweep_trainer.rules import FULL_BATCH
 from hypersweep_trainer.schedules import Plan, Plateau, learning_rate
-from hypersweep_trainer.settings import MAY_CHANGE, Settings
+from hypersweep_trainer.settings import Settings
 from hypersweep_trainer.startup import Interruption
+from hypersweep_trainer.state import restore, state_of
 from hypersweep_trainer.tensorboard import board
 from hypersweep_trainer.tracking import Metrics, Tracker
+from hypersweep_trainer.watch import Watch
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +48,7 @@ PHASES = ("data", "forward", "backward", "optimizer")
 
 
 class Training:
-    """Model, optimizer, random numbers and how far they have come: what a checkpoint holds, what an epoch does."""
+    """Model, optimizer, random numbers and how far they have come (`state.py` has what a checkpoint holds of it)."""
 
     def __init__(self, settings: Settings, *, horizon: int, processes: Processes | None = None) -> None:
         """Set everything up as it is before the first epoch. `horizon` is the length of the plan, in epochs."""
@@ -67,6 +70,8 @@ class Training:
             torch.manual_seed(settings.seed + self.processes.rank)
         self.shuffle = torch.Generator().manual_seed(settings.seed)  # of its own: dropout doesn't change the data order
         self.scorers: dict[str, Scorer] = {}  # of the last look at each part
+        self.norm: Tensor | None = None  # of the last gradient, before it was clipped
+        self.watch = Watch(self)
         self.epoch = 0  # completed
         self._start_epoch()
         self.plan = Plan(steps=horizon * len(self.batches()), per_epoch=len(self.batches()))
@@ -98,6 +103,7 @@ class Training:
         own = {"train_loss": self.loss_sum / len(self.order), **self.evaluate(self.data.val, "val"), "lr": lr}
         metrics: Metrics = self.processes.told_by_first(own)
         self.plateau.see(metrics["val_loss"])
+        self.watch.epoch(metrics, tracker)
         self.epoch += 1
         if self.epoch == self.horizon and len(self.data.test):  # the one look at the test part
             metrics |= self.evaluate(self.data.test, "test")
@@ -118,6 +124,7 @@ class Training:
             self.seconds["data"] += time.perf_counter() - began
             lr = self.set_rate()
             value = self.train_batch(x, y, samples=len(batch))
+            self.watch.batch(value, tracker)
             if tracker and every and self.step % every == 0:
                 tracker.log_step({"step_loss": value, "step_lr": lr}, step=self.step)
             began = time.perf_counter()
@@ -146,7 +153,7 @@ class Training:
             began = time.perf_counter()
             if self.settings.clip_norm:
                 self.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
-                clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
+                self.norm = clip_grad_norm_(self.model.parameters(), self.settings.clip_norm)
             self.scaler.step(self.optimizer)  # type: ignore[arg-type]
             self.scaler.update()
         if self.averages:
@@ -209,41 +216,6 @@ class Training:
         with autocast(self.settings, self.device):
             return self.averages.answer(self.model, x) if self.averages else self.model(x)
 
-    def state(self) -> dict[str, Any]:
-        """Everything that `restore` needs to go on bit by bit as if nothing had happened: tensors and plain values."""
-        state = {name: getattr(self, name) for name in ("epoch", "batch", "order", "loss_sum", "seconds")}
-        state |= {"model": self.model.state_dict(), "optimizer": self.optimizer.state_dict()}
-        state |= {"plateau": self.plateau.state(), "scaler": self.scaler.state_dict()}
-        state |= {"averages": self.averages.state()} if self.averages else {}
-        state |= {"shuffle": self.shuffle.get_state(), "rng": self.processes.of_each(torch.get_rng_state())}
-        if self.device.type != "cpu":
-            state["device_rng"] = self.processes.of_each(getattr(torch, self.device.type).get_rng_state())
-        return state | {"settings": self.settings.model_dump()}
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from `state`. Raises BadInputError if it is of a training with other settings."""
-        then, now = state["settings"], self.settings.model_dump(exclude=MAY_CHANGE)
-        if differing := [f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name) != now[name]]:
-            raise BadInputError(f"checkpoint directory: found a training with other settings ({'; '.join(differing)})")
-        for name in ("epoch", "batch", "order", "loss_sum", "seconds"):
-            setattr(self, name, state[name])
-        try:
-            self.model.load_state_dict(state["model"])
-        except RuntimeError as error:  # the same settings, but code of the user's that has changed
-            reason = " ".join(str(error).split())
-            raise BadInputError(f"checkpoint directory: found weights of another model: {reason[:500]}") from None
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.plateau.restore(state["plateau"])
-        self.scaler.load_state_dict(state["scaler"])
-        if self.averages:
-            self.averages.restore(state["averages"])
-        self.shuffle.set_state(state["shuffle"])
-        rank = self.processes.rank
-        if rank < len(state["rng"]):  # else there are more processes than there were
-            torch.set_rng_state(state["rng"][rank])
-            if "device_rng" in state and self.device.type != "cpu":
-                getattr(torch, self.device.type).set_rng_state(state["device_rng"][rank])
-
 
 def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     """Train up to `job.budget` epochs, going on from the newest checkpoint; every result goes to `tracker`.
@@ -258,7 +230,7 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     checkpoints = Checkpoints(job.checkpoint_dir) if job.checkpoint_dir and processes.first else None
     found = processes.told_by_first(checkpoints.latest() if checkpoints else None)
     if found:
-        training.restore(found["training"])
+        restore(training, found["training"])
         tracker.restore(found["tracking"])
         log.info("going on from epoch %d, batch %d", training.epoch, training.batch)
     tracker.begin(job.checkpoint_dir)
@@ -268,7 +240,7 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     def save() -> None:
         if job.checkpoint_dir is None:
             return
-        state = {"training": training.state(), "tracking": tracker.state()}
+        state = {"training": state_of(training), "tracking": tracker.state()}
         if checkpoints is not None:
             checkpoints.save(state, epoch=training.epoch, batch=training.batch)
 
@@ -289,6 +261,11 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
         save()
         if job.checkpoint_dir is None:
             log.warning("no checkpoint directory: what was learnt is lost")
+        raise
+    except InfeasibleError as error:
+        if processes.first:
+            validated = math.isfinite(tracker.metrics.get("val_loss", 0.0))  # else that was it
+            tracker.log_event(non_finite(str(error), epoch=training.epoch + validated))
         raise
     finally:
         processes.leave()
