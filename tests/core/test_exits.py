@@ -70,6 +70,7 @@ def test_the_end_of_a_process_has_a_reason(code, message, reason):
         (ExitCode.INFEASIBLE, Reason.NON_FINITE),
         (ExitCode.OUT_OF_MEMORY, Reason.OUT_OF_MEMORY),
         (ExitCode.INTERNAL, Reason.CRASHED),
+        (ExitCode.STALLED, Reason.NO_PROGRESS),
         (ExitCode.UNDELIVERED, Reason.INTERRUPTED),
         (ExitCode.INTERRUPTED, Reason.INTERRUPTED),
     ],

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from hypersweep_trainer import check_command, export_command, lr_command
 from hypersweep_trainer.exits import ExitCode, TrainerError, exit_code, message_path, termination_message
 from hypersweep_trainer.options import read_job
+from hypersweep_trainer.stall import watchdog
 from hypersweep_trainer.startup import Interruption, prepare
 from hypersweep_trainer.tracking import Tracker, open_tracker
 
@@ -39,7 +40,10 @@ def main(argv: Sequence[str]) -> ExitCode:
             tracker = open_tracker(job, os.environ)
             from hypersweep_trainer.train import train  # torch takes seconds: not before the settings are right
 
-            train(job, tracker=tracker, interruption=interruption)
+            with watchdog(
+                job.settings.stall_seconds, last_words=lambda error: tracker.close(report(error, tracker))
+            ) as watching:
+                train(job, tracker=tracker, interruption=interruption, watchdog=watching)
     except Exception as error:  # noqa: BLE001  # each has an exit code, and a defect shows its traceback
         code = report(error, tracker)
     else:
@@ -54,7 +58,8 @@ def report(error: Exception | None, tracker: Tracker) -> ExitCode:
     text = detail = ""
     if error:
         text = str(error) if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
-        detail = "" if isinstance(error, TrainerError) else "".join(traceback.format_exception(error))
+        ours = isinstance(error, TrainerError)
+        detail = getattr(error, "detail", "") if ours else "".join(traceback.format_exception(error))
         log.error("%s%s", detail, f"{code.name.lower()}: {text}")
     if path := message_path(os.environ):
         message = termination_message(

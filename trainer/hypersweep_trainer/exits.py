@@ -7,6 +7,7 @@ for a trial: that is the starter's business.
     ├── BadInputError     what the user wrote (settings, data, checkpoint directory) cannot work
     ├── CheckFailedError  `--check` found something broken
     ├── InfeasibleError   the training diverged
+    ├── StalledError      nothing was completed for too long
     ├── UndeliveredError  trained to the end, but the tracking server took no results
     └── Interrupted       asked to stop before the end
 
@@ -35,6 +36,7 @@ class ExitCode(IntEnum):
     OUT_OF_MEMORY = 66
     CHECK_FAILED = 67
     INTERNAL = 70
+    STALLED = 71
     UNDELIVERED = 75
     INTERRUPTED = 143
 
@@ -46,6 +48,7 @@ MEANING: Mapping[ExitCode, str] = {
     ExitCode.OUT_OF_MEMORY: "the host or the device refused memory (the kernel's own kill is 137)",
     ExitCode.CHECK_FAILED: "of `--check` alone: a check said FAIL",
     ExitCode.INTERNAL: "a defect of the trainer, or of its environment",
+    ExitCode.STALLED: "nothing was completed for `stall_seconds`: the log says where each thread stood",
     ExitCode.UNDELIVERED: "trained to the end, but the tracking server took no results; "
     "another attempt with the same checkpoint directory only delivers them",
     ExitCode.INTERRUPTED: "SIGTERM or SIGINT; a checkpoint was written if there is a directory for it",
@@ -74,6 +77,17 @@ class InfeasibleError(TrainerError):
     """The loss became NaN or infinite."""
 
     code = ExitCode.INFEASIBLE
+
+
+class StalledError(TrainerError):
+    """Nothing was completed for too long; `detail` is the stack of the main thread."""
+
+    code = ExitCode.STALLED
+
+    def __init__(self, message: str, *, detail: str = "") -> None:
+        """What is said, and where it hung."""
+        super().__init__(message)
+        self.detail = detail
 
 
 class UndeliveredError(TrainerError):

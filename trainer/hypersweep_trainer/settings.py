@@ -31,6 +31,7 @@ MAY_CHANGE = {
     "tensorboard",
     "profile_steps",
     "baselines",
+    "stall_seconds",
 }
 
 
@@ -194,6 +195,12 @@ class Settings(BaseModel):
     compile: bool = Field(False, description="torch.compile: pays off in long trainings; needs a C++ compiler on CPU")
     checkpoint_every: Whole = Field(
         1, ge=0, le=1_000_000, description="epochs between checkpoints (0: only when interrupted, and at the end)"
+    )
+    stall_seconds: float = Field(
+        1800,
+        ge=0,
+        le=604_800,
+        description="seconds without a step, a validated batch or a checkpoint, after which the process ends (71); 0: never",
     )
 
     # ---- results

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import math
 import time
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -35,6 +36,7 @@ from hypersweep_trainer.processes import LEAST, Processes, join
 from hypersweep_trainer.rules import FULL_BATCH
 from hypersweep_trainer.schedules import Plan, Plateau, learning_rate
 from hypersweep_trainer.settings import Settings
+from hypersweep_trainer.stall import Watchdog
 from hypersweep_trainer.startup import Interruption
 from hypersweep_trainer.state import restore, state_of
 from hypersweep_trainer.tensorboard import board
@@ -72,6 +74,7 @@ class Training:
         self.scorers: dict[str, Scorer] = {}  # of the last look at each part
         self.norm: Tensor | None = None  # of the last gradient, before it was clipped
         self.watch = Watch(self)
+        self.beat: Callable[[], None] = lambda: None  # called when something is completed: see `stall.py`
         self.epoch = 0  # completed
         self._start_epoch()
         self.plan = Plan(steps=horizon * len(self.batches()), per_epoch=len(self.batches()))
@@ -182,6 +185,7 @@ class Training:
         self.scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         self.seconds["forward"] += forwarded - began
         self.seconds["backward"] += time.perf_counter() - forwarded
+        self.beat()
         return loss.detach()
 
     def _finite(self, value: float) -> None:
@@ -207,6 +211,7 @@ class Training:
                 output = self.averages.answer(self.model, x) if self.averages else self.forward(x)
                 loss_sum += self.loss(output, y).item() * len(x)
             scorer.add(output, y)
+            self.beat()
         loss = loss_sum / len(part)
         scores = scorer.scores() if math.isfinite(loss) else {}
         return {f"{name}_loss": loss, **{f"{name}_{metric}": value for metric, value in scores.items()}}
@@ -217,7 +222,7 @@ class Training:
             return self.averages.answer(self.model, x) if self.averages else self.model(x)
 
 
-def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
+def train(job: Job, *, tracker: Tracker, interruption: Interruption, watchdog: Watchdog | None = None) -> None:
     """Train up to `job.budget` epochs, going on from the newest checkpoint; every result goes to `tracker`.
 
     Raises Interrupted (after a checkpoint), InfeasibleError, BadInputError, UndeliveredError.
@@ -226,7 +231,10 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
     # A budget is where to stop, not what to plan for: the rates of a trial that is promoted to a larger one agree.
     horizon = max(settings.epochs, job.budget)
     processes = join(job.rank, job.processes, settings=settings, device=choose_device(settings.device))
+    watchdog = watchdog or Watchdog()
     training = Training(settings, horizon=horizon, processes=processes)
+    training.beat = watchdog.beat
+    watchdog.beat()  # data were read
     checkpoints = Checkpoints(job.checkpoint_dir) if job.checkpoint_dir and processes.first else None
     found = processes.told_by_first(checkpoints.latest() if checkpoints else None)
     if found:
@@ -238,25 +246,19 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
         tracker.describe(details(settings, training.data, training.model, checkpoints=job.checkpoint_dir))
 
     def save() -> None:
-        if job.checkpoint_dir is None:
-            return
-        state = {"training": state_of(training), "tracking": tracker.state()}
-        if checkpoints is not None:
-            checkpoints.save(state, epoch=training.epoch, batch=training.batch)
+        if job.checkpoint_dir is not None:  # all processes say where they are, the first one writes
+            state = {"training": state_of(training), "tracking": tracker.state()}
+            if checkpoints is not None:
+                checkpoints.save(state, epoch=training.epoch, batch=training.batch)
+        watchdog.beat()
 
     try:
         with board(training, tracker, tracker.directory or job.checkpoint_dir, searched=job.searched):
             if settings.baselines and not found and processes.first:
                 tracker.log_baselines(baselines(training.data))
+                watchdog.beat()
             interruption.graceful = True
-            while training.epoch < job.budget:
-                metrics = training.train_epoch(interruption, tracker)
-                tracker.log(metrics, step=training.epoch)
-                if not math.isfinite(metrics["val_loss"]):
-                    raise InfeasibleError(f"val_loss is {metrics['val_loss']} after epoch {training.epoch}")
-                every = settings.checkpoint_every or job.budget
-                if training.epoch % every == 0 or training.epoch == job.budget:
-                    save()
+            _train_epochs(training, job, tracker, interruption, save)
     except Interrupted:
         save()
         if job.checkpoint_dir is None:
@@ -271,4 +273,18 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption) -> None:
         processes.leave()
     if tracker.directory and settings.log_model and (model := save_model(training, tracker.directory / "model")):
         tracker.log_file(model, folder="model")
+    watchdog.close()  # delivery has a bound of its own
     tracker.deliver(patience=settings.tracking_patience, interrupted=lambda: interruption.requested)
+
+
+def _train_epochs(
+    training: Training, job: Job, tracker: Tracker, interruption: Interruption, save: Callable[[], None]
+) -> None:
+    while training.epoch < job.budget:
+        metrics = training.train_epoch(interruption, tracker)
+        tracker.log(metrics, step=training.epoch)
+        if not math.isfinite(metrics["val_loss"]):
+            raise InfeasibleError(f"val_loss is {metrics['val_loss']} after epoch {training.epoch}")
+        every = training.settings.checkpoint_every or job.budget
+        if training.epoch % every == 0 or training.epoch == job.budget:
+            save()

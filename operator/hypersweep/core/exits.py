@@ -1,7 +1,7 @@
 """What the end of a training process means: its exit code and its last words. The same in a container and on a laptop.
 
-Owns the codes by which a trial, ours or the user's own, may say more than "failed" (64 to 66 and 75 as in sysexits.h).
-Refuses to decide what follows from a reason: that is decide's.
+Owns the codes by which a trial, ours or the user's own, may say more than "failed" (64 to 66, 71 and 75; those that
+sysexits.h has are as there). Refuses to decide what follows from a reason: that is decide's.
 """
 
 import json
@@ -16,6 +16,7 @@ CODES: Mapping[int, Reason] = {
     64: Reason.BAD_SETTINGS,  # settings or data cannot work: the same again would fail the same
     65: Reason.NON_FINITE,  # the training diverged
     66: Reason.OUT_OF_MEMORY,  # the host or the device refused memory
+    71: Reason.NO_PROGRESS,  # it hung, and ended itself: another attempt, which counts, since it may hang again
     75: Reason.INTERRUPTED,  # trained, but the tracking server did not take the results: no fault of the trial's
     143: Reason.INTERRUPTED,  # ended by SIGTERM, after a checkpoint where there is a place for one
 }
