@@ -71,7 +71,7 @@ def test_it_joins_the_prepared_run(client: mlflow_client) -> None:
     for name in NAMES:
         assert [point.step for point in client.get_metric_history(run.info.run_id, name)] == [1, 2, 3]
     expected = {name: str(value) for name, value in Settings(width=8, epochs=3, log_model=False).model_dump().items()}
-    for name in ("nesterov", "baselines", "channels_last", "compile", "log_model", "tensorboard"):
+    for name in ("nesterov", "baselines", "channels_last", "compile", "log_model", "mistakes", "tensorboard"):
         expected[name] = expected[name].lower()
     assert found.data.params == {**expected, "lr": "1e-03"}
 

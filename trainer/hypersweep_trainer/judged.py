@@ -62,10 +62,29 @@ def judged(data: Data, x: Tensor, y: Tensor, output: Tensor) -> Iterator[Judged]
     match data.task:
         case "classification":
             return _classes(data.classes, x, y, output)
+        case "regression":
+            return _values(data, x, y, output)
         case "segmentation":
             return _masks(x, y, output)
         case _:
             return _boxes(data.classes, x, y, output)
+
+
+def qualities(data: Data, y: Tensor, output: Tensor) -> Tensor:
+    """How good each answer is (n,): 0 to 1, or in regression the error in terms of the target's spread, below zero.
+
+    Of classes the share of the true one, of masks and boxes what was judged: without pictures, for many samples.
+    """
+    match data.task:
+        case "classification":
+            return output.softmax(1).gather(1, y[:, None])[:, 0]
+        case "regression":
+            return -(output.flatten() - y).abs()
+        case "segmentation":
+            return torch.stack([_same(truth, answer) for truth, answer in zip(y, output.argmax(1), strict=True)])
+        case _:
+            found = zip(y, found_boxes(output), strict=True)
+            return torch.tensor([hits(target, boxes).quality for target, boxes in found])
 
 
 def _classes(names: Sequence[str], x: Tensor, y: Tensor, output: Tensor) -> Iterator[Judged]:
@@ -78,27 +97,53 @@ def _classes(names: Sequence[str], x: Tensor, y: Tensor, output: Tensor) -> Iter
 
 def _masks(x: Tensor, y: Tensor, output: Tensor) -> Iterator[Judged]:
     for sample, truth, answer in zip(x, y, output.argmax(1), strict=True):
-        either = (truth > 0) | (answer > 0)
-        same = float(((truth == answer) & either).sum() / either.sum()) if either.any() else 1.0
+        same = float(_same(truth, answer))
         image = pictures.picture(sample)
         shown = [pictures.with_mask(image, mask) for mask in (truth, answer)]
         yield Judged(same > HALF, same, f"truth, answer: {same:.2f} the same", shown)
 
 
+def _same(truth: Tensor, answer: Tensor) -> Tensor:
+    """The part of what either mask covers that both give the same class; 1 where neither covers anything."""
+    either = (truth > 0) | (answer > 0)
+    return ((truth == answer) & either).sum() / either.sum() if either.any() else torch.tensor(1.0)
+
+
+def _values(data: Data, x: Tensor, y: Tensor, output: Tensor) -> Iterator[Judged]:
+    for sample, truth, answer in zip(x, y.tolist(), output.flatten().tolist(), strict=True):
+        told, said = (value * data.std + data.mean for value in (truth, answer))
+        yield Judged(False, -abs(answer - truth), f"{told:.4g}, not {said:.4g}", [pictures.picture(sample)])
+
+
+class Hits(NamedTuple):
+    """The boxes that are there, those that the model is sure of, and how many of the ones are among the others."""
+
+    truth: Tensor
+    sure: Tensor
+    right: int
+
+    @property
+    def quality(self) -> float:
+        return self.right / max(len(self.truth), len(self.sure), 1)
+
+
+def hits(target: Tensor, found: Tensor) -> Hits:
+    """Of one image: `target` (most, 5), rows of kind -1 being none, and `found` as `boxes.found_boxes` gives them."""
+    truth, sure = target[target[:, 0] >= 0], found[found[:, 1] >= SURE]
+    return Hits(truth, sure, matched(sure, truth))
+
+
 def _boxes(names: Sequence[str], x: Tensor, y: Tensor, output: Tensor) -> Iterator[Judged]:
     for sample, target, found in zip(x, y, found_boxes(output), strict=True):
-        truth, sure = target[target[:, 0] >= 0], found[found[:, 1] >= SURE]
-        hits = matched(sure, truth)
-        quality = hits / max(len(truth), len(sure), 1)
+        truth, sure, count = of_image = hits(target, found)
         image, scale = pictures.picture(sample), pictures.zoom(sample)
         kinds = [[names[int(kind)] for kind in boxes[:, 0]] for boxes in (truth, sure)]
         shown = [
             pictures.with_boxes(image, truth[:, 1:], pictures.PAPER, scale=scale, names=kinds[0]),
             pictures.with_boxes(image, sure[:, 2:], pictures.PALETTE[0], scale=scale, names=kinds[1]),
         ]
-        yield Judged(
-            quality == 1, quality, f"truth, answer: {hits} of {len(truth)}, {len(sure) - hits} too many", shown
-        )
+        caption = f"truth, answer: {count} of {len(truth)}, {len(sure) - count} too many"
+        yield Judged(of_image.quality == 1, of_image.quality, caption, shown)
 
 
 def matched(found: Tensor, truth: Tensor) -> int:

@@ -28,6 +28,7 @@ MAY_CHANGE = {
     "tracking_patience",
     "log_every",
     "log_model",
+    "mistakes",
     "tensorboard",
     "profile_steps",
     "baselines",
@@ -212,6 +213,10 @@ class Settings(BaseModel):
     )
     log_model: bool = Field(
         True, description="keep the final model with the results in MLflow, to be loaded with mlflow.pyfunc"
+    )
+    mistakes: bool = Field(
+        True,
+        description="keep what the model gets most wrong with the results in MLflow: samples, classes, suspicious labels",
     )
     tensorboard: bool = Field(
         True, description="write event files for TensorBoard, kept with the results in MLflow and beside checkpoints"

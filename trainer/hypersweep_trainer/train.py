@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils import clip_grad_norm_
 
+from hypersweep_trainer import mistakes
 from hypersweep_trainer.averages import Averages
 from hypersweep_trainer.baselines import baselines
 from hypersweep_trainer.checkpoint import Checkpoints
@@ -271,8 +272,7 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption, watchdog: W
         raise
     finally:
         processes.leave()
-    if tracker.directory and settings.log_model and (model := save_model(training, tracker.directory / "model")):
-        tracker.log_file(model, folder="model")
+    _keep(training, tracker)
     watchdog.close()  # delivery has a bound of its own
     tracker.deliver(patience=settings.tracking_patience, interrupted=lambda: interruption.requested)
 
@@ -288,3 +288,12 @@ def _train_epochs(
         every = training.settings.checkpoint_every or job.budget
         if training.epoch % every == 0 or training.epoch == job.budget:
             save()
+
+
+def _keep(training: Training, tracker: Tracker) -> None:
+    """The files that are kept with the results of a training that came to its end."""
+    settings, place = training.settings, tracker.directory
+    if place and settings.mistakes and (written := mistakes.write(training, place / mistakes.FOLDER)):
+        tracker.log_file(written, folder=mistakes.FOLDER)
+    if place and settings.log_model and (model := save_model(training, place / "model")):
+        tracker.log_file(model, folder="model")
