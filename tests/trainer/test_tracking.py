@@ -285,7 +285,12 @@ def test_a_server_that_dies_and_comes_back_has_every_step(tmp_path: Path) -> Non
         assert curve(client, run, "val_loss") == list(range(1, 11))
         assert sorted(curve(client, run, "step_loss")) == list(range(1, 231))
         assert client.get_run(run).info.status == "FINISHED"
-        assert {file.path for file in client.list_artifacts(run)} == {"model", "reproduce.json", "tensorboard"}
+        assert {file.path for file in client.list_artifacts(run)} == {
+            "mistakes",
+            "model",
+            "reproduce.json",
+            "tensorboard",
+        }
 
 
 def test_a_killed_process_loses_no_result(client: mlflow_client, tmp_path: Path) -> None:

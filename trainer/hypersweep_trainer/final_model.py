@@ -17,12 +17,24 @@ from typing import TYPE_CHECKING
 from hypersweep_trainer import served
 
 if TYPE_CHECKING:
+    from hypersweep_trainer.tracking import Tracker
     from hypersweep_trainer.train import Training
 
 log = logging.getLogger(__name__)
 
+FOLDER = "model"  # among a run's artifacts
 EXAMPLE = 3  # samples
 PACKAGES = ("torch", "numpy", "pydantic", "pyyaml")
+
+
+def keep_model(training: Training, tracker: Tracker) -> None:
+    """The model as it is now becomes an artifact of the run, if there is one and the settings say so."""
+    if (
+        tracker.directory
+        and training.settings.log_model
+        and (written := save_model(training, tracker.directory / FOLDER))
+    ):
+        tracker.log_file(written, folder=FOLDER)
 
 
 def save_model(training: Training, folder: Path) -> Path | None:

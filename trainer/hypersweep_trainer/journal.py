@@ -20,9 +20,9 @@ from typing import Any, Literal, NamedTuple
 
 log = logging.getLogger(__name__)
 
-# epoch, step, start, load: metrics. details: what the run's results rest on. tags: of the run. file: an artifact.
+# epoch, step, start, load: metrics. details: what the run's results rest on. tags, params: of the run. file: an artifact.
 # end: a status.
-Kind = Literal["epoch", "step", "start", "load", "details", "tags", "file", "end"]
+Kind = Literal["epoch", "step", "start", "load", "details", "tags", "params", "file", "end"]
 METRICS = frozenset({"epoch", "step", "start", "load"})
 ONCE = METRICS - {"load"} | {"details"}  # an attempt that repeats a step does not report it again
 

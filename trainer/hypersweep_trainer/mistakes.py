@@ -25,6 +25,7 @@ from hypersweep_trainer.metrics import confusion
 from hypersweep_trainer.samples import COLUMNS
 
 if TYPE_CHECKING:
+    from hypersweep_trainer.tracking import Tracker
     from hypersweep_trainer.train import Training
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,12 @@ class Seen(NamedTuple):
     quality: Tensor
     shares: Tensor
     counts: Tensor  # of samples or pixels (truth, answer); of boxes (kinds, 3), see `_box_counts`
+
+
+def keep(training: Training, tracker: Tracker) -> None:
+    """They become artifacts of the run, if there is one and the settings say so."""
+    if tracker.directory and training.settings.mistakes and (written := write(training, tracker.directory / FOLDER)):
+        tracker.log_file(written, FOLDER)
 
 
 def write(training: Training, folder: Path) -> Path | None:

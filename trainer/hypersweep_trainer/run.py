@@ -46,11 +46,7 @@ class Run:
         if self.run_id is None:
             self.run_id = self._found(client) or self._made(client)
         if self._params is not None:
-            from mlflow.entities import Param
-
-            present = client.get_run(self.run_id).data.params  # one can't be written twice with another spelling
-            missing = [Param(name, spelled(value)) for name, value in self._params.items() if name not in present]
-            client.log_batch(self.run_id, params=missing)
+            self._set_params(self._params)
             self._params = None
         return self.run_id
 
@@ -72,6 +68,8 @@ class Run:
                 self._describe(entry.content)
             elif entry.kind == "tags":
                 self._tag(entry.content)
+            elif entry.kind == "params":
+                self._set_params(entry.content)
             elif entry.kind == "file" and Path(entry.content["path"]).exists():  # an attempt elsewhere took it along
                 self._upload(Path(entry.content["path"]), entry.content["folder"])
             elif entry.kind == "end" and self.owned:
@@ -103,6 +101,17 @@ class Run:
             file = Path(folder) / REPORT
             file.write_text(json.dumps(details["report"], indent=2))
             self._upload(file, "")
+
+    def _set_params(self, params: Mapping[str, object]) -> None:
+        """Those that the run lacks: one can't be written twice with another spelling."""
+        from mlflow.entities import Param
+
+        client, run_id = self.client(), self.run_id
+        if run_id is None:
+            raise RuntimeError("params need a run")
+        present = client.get_run(run_id).data.params
+        missing = [Param(name, spelled(value)) for name, value in params.items() if name not in present]
+        client.log_batch(run_id, params=missing)
 
     def _tag(self, tags: Mapping[str, str]) -> None:
         from mlflow.entities import RunTag

@@ -23,8 +23,13 @@ class Plan:
     per_epoch: int
 
 
-def learning_rate(settings: Settings, plan: Plan, step: int) -> float:
-    """The rate of this step, counted from 0. Rprop and LBFGS find their own step sizes: theirs stays."""
+def learning_rate(settings: Settings, plan: Plan, step: int, *, bounds: tuple[float, float] | None = None) -> float:
+    """The rate of this step, counted from 0. Rprop and LBFGS find their own step sizes: theirs stays.
+
+    `bounds` are the low and the high rate of a triangular schedule, instead of what `lr` and `final_lr` say.
+    """
+    if bounds:
+        return bounds[0] + (bounds[1] - bounds[0]) * _height(settings, plan, step)
     if settings.optimizer in FULL_BATCH:
         return settings.lr
     rising = round(settings.warmup * plan.steps) if settings.schedule not in WITHOUT_WARMUP else 0
@@ -65,9 +70,13 @@ def _one_cycle(settings: Settings, _plan: Plan, step: int, steps: int) -> float:
 
 def _triangular(settings: Settings, plan: Plan, step: int, _steps: int) -> float:
     """Up from final_lr to 1 and down again in each `cycle_epochs` (Smith 2017, arXiv:1506.01186)."""
+    return settings.final_lr + (1 - settings.final_lr) * _height(settings, plan, step)
+
+
+def _height(settings: Settings, plan: Plan, step: int) -> float:
+    """Where in its triangle the step is: 0 at the foot, 1 at the top."""
     length = settings.cycle_epochs * plan.per_epoch
-    height = 1 - abs(2 * (step % length) / length - 1)
-    return settings.final_lr + (1 - settings.final_lr) * height
+    return 1 - abs(2 * (step % length) / length - 1)
 
 
 def _restarts(settings: Settings, plan: Plan, step: int, _steps: int) -> float:

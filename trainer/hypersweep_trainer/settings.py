@@ -161,7 +161,11 @@ class Settings(BaseModel):
     # ---- schedule
     schedule: Literal[
         "cosine", "linear", "polynomial", "constant", "one_cycle", "triangular", "cosine_restarts", "plateau"
-    ] = Field("cosine", description="the learning rate from batch to batch (not with rprop and lbfgs)")
+    ] = Field(
+        "cosine",
+        description="the learning rate from batch to batch (not with rprop and lbfgs); triangular without lr: between the bounds "
+        "that the range test finds",
+    )
     warmup: float = Field(
         0.05,
         ge=0,

@@ -16,7 +16,7 @@ from hypersweep_trainer.settings import MAY_CHANGE
 if TYPE_CHECKING:
     from hypersweep_trainer.train import Training
 
-PROGRESS = ("epoch", "batch", "order", "loss_sum", "seconds")
+PROGRESS = ("epoch", "batch", "order", "loss_sum", "seconds", "bounds")
 
 
 def state_of(training: Training) -> dict[str, Any]:

@@ -73,6 +73,9 @@ class Tracker(Listener):
     def describe(self, details: Mapping[str, Any]) -> None:
         """Report what the results rest on: see `fingerprint.details`."""
 
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Keep what was decided while training, beside the settings."""
+
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep a file or folder with the results; it must stay until the process ends."""
 
@@ -145,6 +148,10 @@ class MlflowTracker(Tracker):
     def describe(self, details: Mapping[str, Any]) -> None:
         """Once in all attempts."""
         self._keep("details", details)
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """To the run's params, unless it has them."""
+        self._keep("params", params)
 
     def log_file(self, path: Path, folder: str = "") -> None:
         """To the run's artifacts."""

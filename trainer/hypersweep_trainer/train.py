@@ -21,12 +21,13 @@ from hypersweep_trainer import mistakes
 from hypersweep_trainer.averages import Averages
 from hypersweep_trainer.baselines import baselines
 from hypersweep_trainer.checkpoint import Checkpoints
+from hypersweep_trainer.cycle import find_bounds
 from hypersweep_trainer.data import load
 from hypersweep_trainer.data.prefetch import batches_of
 from hypersweep_trainer.device import autocast, choose_device, make_reproducible, peak_memory
 from hypersweep_trainer.events import non_finite
 from hypersweep_trainer.exits import InfeasibleError, Interrupted
-from hypersweep_trainer.final_model import save_model
+from hypersweep_trainer.final_model import keep_model
 from hypersweep_trainer.fingerprint import details
 from hypersweep_trainer.losses import make_loss
 from hypersweep_trainer.metrics import Scorer, make_scorer
@@ -73,6 +74,7 @@ class Training:
             torch.manual_seed(settings.seed + self.processes.rank)
         self.shuffle = torch.Generator().manual_seed(settings.seed)  # of its own: dropout doesn't change the data order
         self.scorers: dict[str, Scorer] = {}  # of the last look at each part
+        self.bounds: tuple[float, float] | None = None  # of a triangular schedule, if the range test found them
         self.norm: Tensor | None = None  # of the last gradient, before it was clipped
         self.watch = Watch(self)
         self.beat: Callable[[], None] = lambda: None  # called when something is completed: see `stall.py`
@@ -136,7 +138,7 @@ class Training:
 
     def set_rate(self) -> float:
         """Give the optimizer the learning rate of the step to come."""
-        lr = learning_rate(self.settings, self.plan, self.step) * self.plateau.factor
+        lr = learning_rate(self.settings, self.plan, self.step, bounds=self.bounds) * self.plateau.factor
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         return lr
@@ -243,6 +245,7 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption, watchdog: W
         tracker.restore(found["tracking"])
         log.info("going on from epoch %d, batch %d", training.epoch, training.batch)
     tracker.begin(job.checkpoint_dir)
+    training.bounds = training.bounds if found else find_bounds(training, tracker)
     if tracker.directory:
         tracker.describe(details(settings, training.data, training.model, checkpoints=job.checkpoint_dir))
 
@@ -272,7 +275,8 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption, watchdog: W
         raise
     finally:
         processes.leave()
-    _keep(training, tracker)
+    mistakes.keep(training, tracker)
+    keep_model(training, tracker)
     watchdog.close()  # delivery has a bound of its own
     tracker.deliver(patience=settings.tracking_patience, interrupted=lambda: interruption.requested)
 
@@ -288,12 +292,3 @@ def _train_epochs(
         every = training.settings.checkpoint_every or job.budget
         if training.epoch % every == 0 or training.epoch == job.budget:
             save()
-
-
-def _keep(training: Training, tracker: Tracker) -> None:
-    """The files that are kept with the results of a training that came to its end."""
-    settings, place = training.settings, tracker.directory
-    if place and settings.mistakes and (written := mistakes.write(training, place / mistakes.FOLDER)):
-        tracker.log_file(written, folder=mistakes.FOLDER)
-    if place and settings.log_model and (model := save_model(training, place / "model")):
-        tracker.log_file(model, folder="model")
