@@ -36,7 +36,7 @@ def started(interpreter: Path) -> "subprocess.Popen[str]":
     """A worker in that environment: one thread, jobs in, answers out."""
     environment = {
         **os.environ,
-        "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}",
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'operator'}:{ROOT / 'trainer'}",
         "PYTHONWARNINGS": "ignore",
         **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"),
     }

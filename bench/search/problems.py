@@ -4,6 +4,7 @@ Parameters are said as in a manifest. Problems that are `held_out` were not look
 reported apart.
 """
 
+import zlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -29,8 +30,8 @@ class Problem:
 def all_problems() -> list[Problem]:
     """Every problem; making them costs next to nothing."""
     return [
-        *(_coco("bbob", function, held_out=function in (8, 15, 21)) for function in (2, 6, 8, 10, 15, 17, 21, 23)),
-        *(_coco("bbob-mixint", function, held_out=function in (8, 15)) for function in (3, 8, 10, 15, 20)),
+        *(coco("bbob", function, held_out=function in (8, 15, 21)) for function in (2, 6, 8, 10, 15, 17, 21, 23)),
+        *(coco("bbob-mixint", function, held_out=function in (8, 15)) for function in (3, 8, 10, 15, 20)),
         _svm(),
         _network(),
         _trees(),
@@ -41,29 +42,50 @@ def all_problems() -> list[Problem]:
 # ---- functions of the COCO platform, in five dimensions
 
 
-def _coco(suite: str, function: int, *, held_out: bool) -> Problem:
+def coco(
+    suite: str, function: int, *, held_out: bool, dimension: int = 5, instance: int = 1, noise: float = 0.0
+) -> Problem:
+    """A function of that suite. `noise`: its deviation, as a part of that of the better half of random points."""
     import cocoex  # noqa: PLC0415  (only where it is searched)
 
-    options = f"dimensions: 5 function_indices: {function} instance_indices: 1"
+    options = f"dimensions: {dimension} function_indices: {function} instance_indices: {instance}"
     made = cocoex.Suite(suite, "", options)
     problem = next(iter(made))
-    whole = problem.number_of_integer_variables
+    integers = problem.number_of_integer_variables
     names = [f"x{i}" for i in range(problem.dimension)]
     parameters = [
         {
             "name": n,
-            "type": "Integer" if i < whole else "Float",
-            "min": _plain(low, whole=i < whole),
-            "max": _plain(high, whole=i < whole),
+            "type": "Integer" if i < integers else "Float",
+            "min": _plain(low, whole=i < integers),
+            "max": _plain(high, whole=i < integers),
         }
         for i, (n, low, high) in enumerate(zip(names, problem.lower_bounds, problem.upper_bounds, strict=True))
     ]
+    spread = noise * _spread(problem) if noise else 0.0
 
     def value(a: Mapping[str, Any], *, kept: Any = made) -> float:  # the suite owns the problem: it must live as long
         del kept
-        return float(problem(np.array([a[n] for n in names], dtype=float)))
+        point = np.array([a[n] for n in names], dtype=float)
+        return float(problem(point)) + (spread * _normal(point) if spread else 0.0)
 
-    return Problem(name=f"{suite}-f{function}", suite=suite, held_out=held_out, parameters=parameters, value=value)
+    name = f"{suite}-f{function}"
+    if (dimension, instance) != (5, 1):
+        name += f"-d{dimension}-i{instance}"
+    return Problem(
+        name=name + "-noisy" * (noise > 0), suite=suite, held_out=held_out, parameters=parameters, value=value
+    )
+
+
+def _spread(problem: Any) -> float:
+    """The deviation of the better half of 200 random points."""
+    points = np.random.default_rng(0).uniform(problem.lower_bounds, problem.upper_bounds, (200, problem.dimension))
+    return float(np.std(np.sort([problem(p) for p in points])[:100]))
+
+
+def _normal(point: np.ndarray) -> float:
+    """A draw that belongs to the point: the same whoever asks, and in whatever order."""
+    return float(np.random.default_rng(zlib.crc32(point.tobytes())).normal())
 
 
 def _plain(bound: float, *, whole: bool) -> float | int:
@@ -98,19 +120,19 @@ def _loss(model: Any, data: str) -> float:
         return float(min(log_loss(of_test, np.clip(model.predict_proba(test), 1e-6, 1)), 5.0))
 
 
-def _float(name: str, low: float, high: float, **more: Any) -> Json:
+def decimal(name: str, low: float, high: float, **more: Any) -> Json:
     return {"name": name, "type": "Float", "min": low, "max": high, **more}
 
 
-def _log(name: str, low: float, high: float, **more: Any) -> Json:
-    return _float(name, low, high, scale="Log", **more)
+def log(name: str, low: float, high: float, **more: Any) -> Json:
+    return decimal(name, low, high, scale="Log", **more)
 
 
-def _whole(name: str, low: int, high: int, **more: Any) -> Json:
+def whole(name: str, low: int, high: int, **more: Any) -> Json:
     return {"name": name, "type": "Integer", "min": low, "max": high, **more}
 
 
-def _choice(name: str, *values: str, **more: Any) -> Json:
+def choice(name: str, *values: str, **more: Any) -> Json:
     return {"name": name, "type": "Categorical", "values": list(values), **more}
 
 
@@ -127,11 +149,11 @@ def _svm() -> Problem:
         return float(1.0 - model.fit(train, of_train).score(test, of_test))
 
     parameters = [
-        _log("C", 1e-3, 1e3),
-        _log("gamma", 1e-6, 1),
-        _choice("kernel", "rbf", "poly", "sigmoid"),
-        _float("coef0", -1, 1),
-        _log("tol", 1e-5, 1e-1),
+        log("C", 1e-3, 1e3),
+        log("gamma", 1e-6, 1),
+        choice("kernel", "rbf", "poly", "sigmoid"),
+        decimal("coef0", -1, 1),
+        log("tol", 1e-5, 1e-1),
     ]
     return Problem(name="svm-digits", suite="sklearn", held_out=False, parameters=parameters, value=value)
 
@@ -153,12 +175,12 @@ def _network() -> Problem:
         return _loss(model, "digits")
 
     parameters = [
-        _log("lr", 1e-5, 1),
-        _log("decay", 1e-7, 1),
-        _log("memory", 0.005, 0.5),
-        _whole("width", 8, 128, scale="Log"),
-        _whole("layers", 1, 3),
-        _choice("activation", "relu", "tanh", "logistic"),
+        log("lr", 1e-5, 1),
+        log("decay", 1e-7, 1),
+        log("memory", 0.005, 0.5),
+        whole("width", 8, 128, scale="Log"),
+        whole("layers", 1, 3),
+        choice("activation", "relu", "tanh", "logistic"),
         {"name": "batch", "type": "Discrete", "numbers": [16, 32, 64, 128]},
     ]
     return Problem(name="network-digits", suite="sklearn", held_out=True, parameters=parameters, value=value)
@@ -171,11 +193,11 @@ def _trees() -> Problem:
         return _loss(GradientBoostingClassifier(n_estimators=30, random_state=0, **a), "breast_cancer")
 
     parameters = [
-        _log("learning_rate", 1e-3, 1),
-        _float("subsample", 0.2, 1),
-        _whole("max_depth", 1, 8),
-        _whole("min_samples_leaf", 1, 50, scale="Log"),
-        _float("max_features", 0.05, 1),
+        log("learning_rate", 1e-3, 1),
+        decimal("subsample", 0.2, 1),
+        whole("max_depth", 1, 8),
+        whole("min_samples_leaf", 1, 50, scale="Log"),
+        decimal("max_features", 0.05, 1),
     ]
     return Problem(name="trees-cancer", suite="sklearn", held_out=True, parameters=parameters, value=value)
 
@@ -187,19 +209,19 @@ def _any_model() -> Problem:
         return _loss(_model(a), "digits")
 
     parameters = [
-        _choice("model", "logistic", "forest", "neighbours", "bayes"),
-        _log("C", 1e-5, 1e3, **_where("model", "logistic")),
-        _log("tolerance", 1e-5, 1e-1, **_where("model", "logistic")),
-        _whole("iterations", 2, 40, **_where("model", "logistic")),
-        _whole("depth", 1, 20, **_where("model", "forest")),
-        _float("features", 0.02, 1, **_where("model", "forest")),
-        _whole("leaf", 1, 50, scale="Log", **_where("model", "forest")),
-        _choice("bootstrap", "yes", "no", **_where("model", "forest")),
-        _float("samples", 0.1, 1, **_where("bootstrap", "yes")),
-        _whole("k", 1, 60, scale="Log", **_where("model", "neighbours")),
-        _choice("weights", "uniform", "distance", **_where("model", "neighbours")),
-        _float("p", 1, 4, **_where("model", "neighbours")),
-        _log("smoothing", 1e-9, 10, **_where("model", "bayes")),
+        choice("model", "logistic", "forest", "neighbours", "bayes"),
+        log("C", 1e-5, 1e3, **_where("model", "logistic")),
+        log("tolerance", 1e-5, 1e-1, **_where("model", "logistic")),
+        whole("iterations", 2, 40, **_where("model", "logistic")),
+        whole("depth", 1, 20, **_where("model", "forest")),
+        decimal("features", 0.02, 1, **_where("model", "forest")),
+        whole("leaf", 1, 50, scale="Log", **_where("model", "forest")),
+        choice("bootstrap", "yes", "no", **_where("model", "forest")),
+        decimal("samples", 0.1, 1, **_where("bootstrap", "yes")),
+        whole("k", 1, 60, scale="Log", **_where("model", "neighbours")),
+        choice("weights", "uniform", "distance", **_where("model", "neighbours")),
+        decimal("p", 1, 4, **_where("model", "neighbours")),
+        log("smoothing", 1e-9, 10, **_where("model", "bayes")),
     ]
     return Problem(name="any-model-digits", suite="conditional", held_out=True, parameters=parameters, value=value)
 

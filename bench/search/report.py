@@ -16,11 +16,12 @@ Column = tuple[int, int]  # (parallel, budget)
 
 
 def report(runs: Sequence[Run], *, held_out: Mapping[str, bool], ours: str = "auto") -> str:
-    """Tables in Markdown: all problems, then those that were held out."""
+    """Tables in Markdown: all problems, then those that were held out, where there are any."""
     good = [r for r in runs if "values" in r]
     scale = _scales(good)
     parts = [_table("All problems", good, scale, ours)]
-    parts.append(_table("Problems held out", [r for r in good if held_out.get(r["problem"])], scale, ours))
+    if apart := [r for r in good if held_out.get(r["problem"])]:
+        parts.append(_table("Problems held out", apart, scale, ours))
     failed = sorted({f"{r['peer']}: {r['error']}" for r in runs if "error" in r})
     if failed:
         parts.append("Runs that failed:\n\n" + "\n".join(f"- {f[:200]}" for f in failed))
