@@ -45,7 +45,7 @@ def test_what_sweeps_may_learn_from_is_the_administrators(tmp_path: Path) -> Non
 
     def allowed(config: operator_config.Config, server: str, experiment: str) -> bool:
         spec = make_spec(warmStart=[{"experiment": experiment}])
-        return not config.server(server, "vision").unreadable(spec, "vision")
+        return not config.server(server, "vision").forbidden(spec, "vision")
 
     shared = {"name": "shared", "uri": "http://b", "readableExperiments": ["{namespace}/*", "papers-*"]}
     none = {"name": "none", "uri": "http://c", "readableExperiments": []}
@@ -59,6 +59,33 @@ def test_what_sweeps_may_learn_from_is_the_administrators(tmp_path: Path) -> Non
     plain = read_config(render({}), tmp_path)
     assert allowed(plain, "default", "vision/a")
     assert not allowed(plain, "default", "vision.+/a")
+
+
+def test_what_sweeps_may_register_is_the_administrators(tmp_path: Path) -> None:
+    """By default what begins with the namespace and a dot, so that none can move another's alias; patterns per server."""
+
+    def allowed(config: operator_config.Config, server: str, model: str, namespace: str = "team") -> bool:
+        spec = make_spec(onComplete={"registerModel": model})
+        return not config.server(server, namespace).forbidden(spec, namespace)
+
+    shared = {"name": "shared", "uri": "http://b", "registrableModels": ["{namespace}.*", "asr"]}
+    none = {"name": "none", "uri": "http://c", "registrableModels": []}
+    config = read_config(
+        render({"mlflow": {"enabled": True, "registrableModels": ["*"]}, "trackingServers": [shared, none]}), tmp_path
+    )
+    assert allowed(config, "default", "anything")
+    assert [allowed(config, "shared", name) for name in ("team.a", "asr", "asr2", "other.a")] == [
+        True,
+        True,
+        False,
+        False,
+    ]
+    assert not allowed(config, "none", "team.a")
+    plain = read_config(render({}), tmp_path)
+    rows = {"team.digits": True, "team.a.b": True, "team-a.digits": False, "team": False, "teamXdigits": False}
+    assert {name: allowed(plain, "default", name) for name in rows} == rows
+    [problem] = plain.server("default", "team").forbidden(make_spec(onComplete={"registerModel": "team-a.d"}), "team")
+    assert str(problem) == ('spec.onComplete.registerModel: found "team-a.d"; allowed for namespace team: team.*')
 
 
 def test_credentials_are_mounted_where_the_configuration_says(tmp_path: Path) -> None:

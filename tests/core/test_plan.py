@@ -289,3 +289,14 @@ def test_wrong_options_are_refused(path: Path, wrong: list[str]) -> None:
     except SystemExit as end:
         code = int(end.code or 0)
     assert code in (1, 2)
+
+
+@pytest.mark.parametrize("command", ["plan", "validate"])
+def test_what_is_registered_in_the_end_is_told_before(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By both commands that run nothing."""
+    path = tmp_path / "sweep.yaml"
+    path.write_text(manifest("digits", "onComplete: {registerModel: team.digits, alias: champion}\n"))
+    assert main([command, str(path)]) == 0
+    assert "the best trial's model becomes a version of team.digits@champion" in capsys.readouterr().out

@@ -7,7 +7,7 @@ from typing import Any
 from hypersweep.core import range_test
 from hypersweep.core.decide import decide
 from hypersweep.core.snapshot import Snapshot
-from hypersweep.core.status import Context, build
+from hypersweep.core.status import Context, build, events, settle
 from hypersweep.core.trial import Outcome
 from tests.core.builders import NOW, ended, look, make_spec
 
@@ -96,3 +96,45 @@ def test_a_status_stays_below_thirty_kilobytes() -> None:
         assert len(json.dumps(status)) < LIMIT
         assert all(("parameters" in entry) == kept for entry in status["paretoFront"])
         assert status["best"]["parameters"] == parameters
+
+
+def registration(state: str, **said: str) -> dict[str, Any]:
+    return {"state": state, "name": "team.digits", "message": "m", **said}
+
+
+def test_whether_the_model_is_registered_is_a_condition_only_where_it_is_asked_for() -> None:
+    """And false until it is."""
+
+    def condition(said: dict[str, Any], **spec: Any) -> tuple[str, str] | None:
+        seen = look(spec=make_spec(**spec), history=(ended(0, 0.5),))
+        context = Context(generation=1, previous={}, errands={"registeredModel": said})
+        found = build(context, seen, decide(seen, NOW), NOW)["conditions"]
+        return next(((c["status"], c["reason"]) for c in found if c["type"] == "ModelRegistered"), None)
+
+    asked = {"onComplete": {"registerModel": "team.digits"}}
+    assert condition({}) is None
+    assert condition({}, **asked) == ("False", "SweepNotEnded")
+    assert condition(registration("Pending"), **asked) == ("False", "Pending")
+    assert condition(registration("Registered"), **asked) == ("True", "Registered")
+    assert condition(registration("NotRegistered", reason="NoModel"), **asked) == ("False", "NoModel")
+
+
+def test_what_becomes_of_an_errand_after_a_restart_is_added_to_what_was_said() -> None:
+    """Nothing else of the status is touched, and the condition has its own time."""
+    since, said = "2026-01-01T00:00:00Z", {"reason": "r", "message": "m", "observedGeneration": 3}
+    before = {
+        "best": {"trial": 1},
+        "conditions": [
+            {"type": "Complete", "status": "True", "lastTransitionTime": since, **said},
+            {"type": "ModelRegistered", "status": "False", "lastTransitionTime": since, **said},
+        ],
+    }
+    after = settle(before, {"registeredModel": registration("Registered")}, 3, NOW)
+    complete, registered = after["conditions"]
+    assert after["best"] == {"trial": 1}
+    assert complete == before["conditions"][0]  # type: ignore[index]
+    assert (registered["status"], registered["reason"], registered["message"]) == ("True", "Registered", "m")
+    assert registered["lastTransitionTime"] == "1970-01-12T13:46:40Z"  # NOW
+    told = [(e.type, e.reason, e.message) for e in events(before, after)]
+    assert told == [("Normal", "ModelRegistered", "m")]
+    assert list(events(after, after)) == []

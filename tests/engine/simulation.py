@@ -141,7 +141,7 @@ class SimulatedCluster:
         """An edit of the object; fields of `trials`, or of the spec itself."""
         document = self.spec.model_dump(by_alias=True, exclude_none=True)
         for name, value in trials.items():
-            place = document if name in ("suspend", "retry", "stopWhen") else document["trials"]
+            place = document if name in ("suspend", "retry", "stopWhen", "onComplete") else document["trials"]
             place[name] = value
         self.spec, self.generation = SweepSpec.model_validate(document), self.generation + 1
 

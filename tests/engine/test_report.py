@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from hypersweep.controller import reporter
-from hypersweep.controller.reporter import PAUSES
+from hypersweep.controller.reporter import Reporter
 from hypersweep.core.errors import TrackingRefused, TrackingUnavailable
 from hypersweep.core.status import is_true
 from hypersweep.core.trial import Phase
@@ -115,7 +115,7 @@ async def test_a_failure_that_lasts_is_given_up_and_said_and_the_sweep_is_comple
     cluster = make_cluster()
     struck = fail_artifacts(cluster, TrackingUnavailable("no answer"))
     await to_the_end(cluster, SimulatedHost(cluster))
-    assert len(struck) == 1 + len(PAUSES)
+    assert len(struck) == 1 + len(Reporter.pauses)
     assert cluster.status["report"] == {
         "state": "NotWritten",
         "message": "no answer; `hypersweep analyze` says the same",

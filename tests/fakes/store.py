@@ -11,13 +11,53 @@ from dataclasses import replace
 from typing import TypeVar
 
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused
-from hypersweep.tracking.base import RUNNING, Metric, Run, check_texts, matches
+from hypersweep.tracking.base import RUNNING, Metric, Run, Version, check_texts, matches
 
 # Called with (number of the request, verb, "before" or "after" its effect); raises to fail it.
 Fail = Callable[[int, str, str], None]
 
 T = TypeVar("T")
 _TERM = re.compile(r"tags\.(\w+) = '([^']*)'")
+
+
+class FakeModels:
+    """Implements base.Models on a FakeStore's artifacts."""
+
+    def __init__(self, store: "FakeStore") -> None:
+        self._store = store
+        self.registered: dict[str, list[tuple[str, Version]]] = {}  # by name: each version's run, and itself
+        self.aliases: dict[tuple[str, str], str] = {}  # by name and alias: the version
+        self.tags: dict[tuple[str, str], Mapping[str, str]] = {}  # by name and version
+
+    async def files(self, run: Run, folder: str) -> list[str]:
+        start = f"{folder}/"
+        return await self._store.request(
+            "files",
+            lambda: [
+                path.removeprefix(start)
+                for owner, path in self._store.artifacts
+                if owner == run.id and path.startswith(start)
+            ],
+        )
+
+    async def versions(self, run: str) -> list[Version]:
+        return await self._store.request(
+            "versions", lambda: [v for pairs in self.registered.values() for owner, v in pairs if owner == run]
+        )
+
+    async def create(self, name: str, *, run: str, source: str, model: str, tags: Mapping[str, str]) -> Version:
+        def made() -> Version:
+            assert model in ("", *self._store.runs[run].models)
+            pairs = self.registered.setdefault(name, [])
+            version = Version(name=name, version=str(len(pairs) + 1), source=source)
+            pairs.append((run, version))
+            self.tags[name, version.version] = dict(tags)
+            return version
+
+        return await self._store.request("create_version", made)
+
+    async def point(self, name: str, *, alias: str, version: str) -> None:
+        await self._store.request("point", lambda: self.aliases.__setitem__((name, alias), version))
 
 
 class FakeStore:
@@ -36,9 +76,10 @@ class FakeStore:
         self.runs: dict[str, Run] = {}
         self.artifacts: dict[tuple[str, str], str] = {}  # by run and path
         self.points: dict[tuple[str, str], list[Metric]] = {}
+        self.models = FakeModels(self)
 
     async def experiment(self, name: str) -> str:
-        return await self._request("experiment", lambda: self._experiment(name))
+        return await self.request("experiment", lambda: self._experiment(name))
 
     async def create_run(self, *, experiment: str, name: str, tags: Mapping[str, str], started: float) -> Run:
         check_texts(tags=tags)
@@ -49,20 +90,20 @@ class FakeStore:
             started=_milliseconds(started),
             tags={**tags, "mlflow.runName": name},
         )
-        return await self._request("create_run", lambda: self._create(asked))
+        return await self.request("create_run", lambda: self._create(asked))
 
     async def run(self, run: str) -> Run:
-        return await self._request("run", lambda: self._get(run))
+        return await self.request("run", lambda: self._get(run))
 
     async def search(self, *, experiment: str, tags: Mapping[str, str], limit: int | None = None) -> list[Run]:
         def found() -> list[Run]:
             runs = [r for r in self.runs.values() if r.experiment == experiment and not r.deleted and matches(r, tags)]
             return sorted(runs, key=lambda run: (run.started, run.id))[:limit]
 
-        return await self._request("search", found)
+        return await self.request("search", found)
 
     async def find(self, *, experiment: str, where: str, limit: int) -> list[Run] | None:
-        return await self._request("find", lambda: self._find(experiment, where, limit))
+        return await self.request("find", lambda: self._find(experiment, where, limit))
 
     async def log(
         self,
@@ -74,23 +115,32 @@ class FakeStore:
         step: int = 0,
     ) -> None:
         check_texts(params=params, tags=tags)
-        await self._request("log", lambda: self._log(run, params or {}, tags or {}, metrics or {}, step))
+        await self.request("log", lambda: self._log(run, params or {}, tags or {}, metrics or {}, step))
 
     async def finish(self, run: str, *, status: str, ended: float | None = None) -> None:
         def done() -> None:
             found = self._active(run)
             self.runs[run] = replace(found, status=status, ended=found.ended if ended is None else _milliseconds(ended))
 
-        await self._request("finish", done)
+        await self.request("finish", done)
 
     async def curve(self, run: str, metric: str) -> Sequence[Metric]:
-        return await self._request("curve", lambda: self._curve(run, metric))
+        return await self.request("curve", lambda: self._curve(run, metric))
 
     async def artifact(self, run: Run, path: str, text: str) -> None:
-        await self._request("artifact", lambda: self.artifacts.__setitem__((self._active(run.id).id, path), text))
+        await self.request("artifact", lambda: self.artifacts.__setitem__((self._active(run.id).id, path), text))
 
     async def close(self) -> None:
         return
+
+    async def request(self, verb: str, effect: Callable[[], T]) -> T:
+        number = len(self.requests)
+        self.requests.append(verb)
+        await asyncio.sleep(0)
+        self.fail(number, verb, "before")
+        answer = effect()
+        self.fail(number, verb, "after")
+        return answer
 
     # ---- for tests ---------------------------------------------------------------------------------------------------
 
@@ -99,15 +149,6 @@ class FakeStore:
         self.runs[run] = replace(self.runs[run], deleted=True)
 
     # ---- within ------------------------------------------------------------------------------------------------------
-
-    async def _request(self, verb: str, effect: Callable[[], T]) -> T:
-        number = len(self.requests)
-        self.requests.append(verb)
-        await asyncio.sleep(0)
-        self.fail(number, verb, "before")
-        answer = effect()
-        self.fail(number, verb, "after")
-        return answer
 
     def _experiment(self, name: str) -> str:
         found = self.experiments.setdefault(name, str(len(self.experiments) + 1))

@@ -75,6 +75,7 @@ app.kubernetes.io/component: {{ index . 1 }}
   {{- $own := dict "name" "default" "uri" $uri "namespaces" (list "*") -}}
   {{- with .Values.mlflow.uiUrl }}{{ $_ := set $own "uiUrl" . }}{{ end -}}
   {{- with .Values.mlflow.readableExperiments }}{{ $_ := set $own "readableExperiments" . }}{{ end -}}
+  {{- with .Values.mlflow.registrableModels }}{{ $_ := set $own "registrableModels" . }}{{ end -}}
   {{- $servers = append $servers $own -}}
 {{- end -}}
 {{- range .Values.trackingServers -}}

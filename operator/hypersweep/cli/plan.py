@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from hypersweep.core import on_complete
 from hypersweep.core.admission import check
 from hypersweep.core.errors import SpecError
 from hypersweep.core.manifest import parse, read_one
@@ -51,6 +52,8 @@ def _lines(name: str, spec: SweepSpec, found: Outlook) -> Iterator[str]:
         yield f"first trials: from trial {found.certain} on, {changing} may change them"
     if found.range_tests:
         yield f"before them: {found.range_tests} learning-rate range test{'s' if found.range_tests > 1 else ''}"
+    if spec.on_complete is not None:
+        yield f"when complete: {on_complete.told(spec.on_complete)}"
     for problem in found.warnings:
         yield f"warning: {problem}"
     if not found.warnings:
@@ -135,6 +138,7 @@ def _data(name: str, spec: SweepSpec, found: Outlook) -> dict[str, Any]:
         },
         "rangeTests": found.range_tests,
         "firstTrials": _trials(found.first, found.certain),
+        "onComplete": spec.on_complete and spec.on_complete.model_dump(by_alias=True, exclude_none=True),
         "warnings": [{"path": p.path, "message": p.message} for p in found.warnings],
         "cost": _money(found.cost),
     }

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hypersweep.core import crd as definition
-from hypersweep.core import strategies
+from hypersweep.core import on_complete, strategies
 from hypersweep.core.admission import advice, check
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.goyaml import Document
@@ -68,4 +68,5 @@ def _told(spec: SweepSpec) -> str:
     """The sweep in one line."""
     size, count = strategies.size(spec), len(spec.parameters)
     space = "" if size is None else f" ({size:,} points)"
-    return f"{spec.strategy.name}, {spec.trials.max} trials, {count} parameter{'s' if count > 1 else ''}{space}"
+    told = f"{spec.strategy.name}, {spec.trials.max} trials, {count} parameter{'s' if count > 1 else ''}{space}"
+    return told if spec.on_complete is None else f"{told}; {on_complete.told(spec.on_complete)}"

@@ -24,23 +24,27 @@ class TrackingServer(Model):
         ("{namespace}/*",),
         description="Experiments that sweeps may learn from; {namespace} is the sweep's, * any text.",
     )
+    registrable_models: tuple[str, ...] = Field(
+        ("{namespace}.*",),
+        description="Registered models that sweeps may add versions to, and move aliases of; likewise. No namespace has a dot in "
+        "its name, so that by default none can take another's.",
+    )
     credentials: Path | None = Field(None, description="Directory with `token`, or `username` and `password`.")
 
     def allows(self, namespace: str) -> bool:
         """Whether sweeps of that namespace may use the server."""
         return "*" in self.namespaces or namespace in self.namespaces
 
-    def unreadable(self, spec: SweepSpec, namespace: str) -> list[Problem]:
-        """The experiments that the sweep wants to learn from, and sweeps of that namespace may not."""
-        allowed = [pattern.replace("{namespace}", namespace) for pattern in self.readable_experiments]
-        return [
-            Problem(
-                f"spec.warmStart[{i}].experiment",
-                f"found {shown(source.experiment)}; allowed for namespace {namespace}: {', '.join(allowed) or 'none'}",
-            )
+    def forbidden(self, spec: SweepSpec, namespace: str) -> list[Problem]:
+        """What the sweep wants to learn from, or to register, and sweeps of that namespace may not."""
+        found = [
+            _unlike(f"spec.warmStart[{i}].experiment", source.experiment, self.readable_experiments, namespace)
             for i, source in enumerate(spec.warm_start)
-            if not any(_like(source.experiment, pattern) for pattern in allowed)
         ]
+        if (wanted := spec.on_complete) is not None:
+            path = "spec.onComplete.registerModel"
+            found.append(_unlike(path, wanted.register_model, self.registrable_models, namespace))
+        return [problem for problem in found if problem is not None]
 
 
 class Config(Model):
@@ -62,6 +66,14 @@ class Config(Model):
         raise SpecError(
             [Problem("spec.tracking.server", f"no server {name!r} for namespace {namespace}; there are: {names}")]
         )
+
+
+def _unlike(path: str, name: str, patterns: tuple[str, ...], namespace: str) -> Problem | None:
+    """What is wrong with a name that none of the patterns allows."""
+    allowed = [pattern.replace("{namespace}", namespace) for pattern in patterns]
+    if any(_like(name, pattern) for pattern in allowed):
+        return None
+    return Problem(path, f"found {shown(name)}; allowed for namespace {namespace}: {', '.join(allowed) or 'none'}")
 
 
 def _like(name: str, pattern: str) -> bool:

@@ -14,8 +14,10 @@ from functools import partial
 from hypersweep.controller.act import Actor
 from hypersweep.controller.backoff import Backoff
 from hypersweep.controller.book import Book, snapshot
+from hypersweep.controller.errand import Errand, Errands
 from hypersweep.controller.host import Host, Nobody, Observer, Source
 from hypersweep.controller.keeper import Keeper
+from hypersweep.controller.registrar import Registrar
 from hypersweep.controller.reporter import Reporter
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core import status as statuses
@@ -53,7 +55,7 @@ class SweepLoop:
         self.on_look: Callable[[], None] = lambda: None  # for whoever shows progress
         self._busy: dict[int, Action] = {}
         self.keeper = Keeper(host, busy=self._busy, clock=clock)
-        self.reporter = Reporter(host, clock=clock)
+        self.errands = Errands(Reporter(host, clock=clock), Registrar(host, clock=clock))
         self._keeping: asyncio.Task[None] | None = None
         self._reporting: asyncio.Task[None] | None = None
         self._observer = observer or Nobody()
@@ -90,7 +92,7 @@ class SweepLoop:
 
     def _is_over(self) -> bool:
         """Ended and reported; or hopeless, and nothing is left to wait for. (A cluster waits for another spec.)"""
-        finished = self.decision is not None and self.decision.finished and self.reporter.settled
+        finished = self.decision is not None and self.decision.finished and self.errands.settled
         hopeless = self._refusal is not None and not self._is_working()
         return (finished or hopeless) and not self._tasks
 
@@ -126,16 +128,16 @@ class SweepLoop:
         if decision.finished and decision.ending is not None and not await self.keeper.close(decision.ending):
             decision = replace(decision, finished=False, look_again=1.0)
         if decision.finished:
-            if self._ended is None and book.loaded:
-                self.reporter.owe(now)
+            if self._ended is None and book.loaded and decision.ending is not None:
+                self.errands.owe(spec, decision.ending, now)
             self._ended = decision.ending  # terminal is terminal, for this generation
         self.decision = decision
         waits += [decision.look_again, *(self._start(action, now) for action in decision.actions)]
-        waits.append(self._have_report(spec, now))
+        waits += [self._run_errand(errand, spec, now) for errand in self.errands.each]
         if book.loaded or self._ended is None:
             waits.append(self._report(source, statuses.build(self._context(source), seen, decision, now), now))
-        elif self.reporter.status:
-            waits.append(self._report(source, {**source.status, "report": self.reporter.status}, now))
+        elif said := self.errands.told:
+            waits.append(self._report(source, statuses.settle(source.status, said, source.generation, now), now))
         return max(0.02, min(waits))
 
     # ---- the spec ----------------------------------------------------------------------------------------------------
@@ -144,7 +146,7 @@ class SweepLoop:
         """A generation that was not seen before: read it, check it, try trial 0 on the API server."""
         self._ended = statuses.ended(source.status, source.generation)
         self.keeper.begin(ended=self._ended is not None)
-        self.reporter.begin(source.status.get("report") or {}, ended=self._ended is not None, now=self.clock())
+        self.errands.begin(source.status, ended=self._ended is not None, now=self.clock())
         try:
             self.spec = self.host.admit()
             self._refused = None
@@ -179,11 +181,11 @@ class SweepLoop:
             self._keeping = self._begin(self.keeper.keep(spec, now))
         return RESYNC
 
-    def _have_report(self, spec: SweepSpec, now: float) -> float:
+    def _run_errand(self, errand: Errand, spec: SweepSpec, now: float) -> float:
         """After the end, beside everything else, and nobody waits for it."""
-        wait = self.reporter.due(now)
+        wait = errand.due(now)
         if wait <= 0:
-            self._begin(self.reporter.attempt(spec, self.keeper))
+            self._begin(errand.attempt(spec, self.keeper))
         return RESYNC if wait <= 0 else wait
 
     # ---- actions -----------------------------------------------------------------------------------------------------
@@ -271,7 +273,7 @@ class SweepLoop:
             effective=name,
             reason=reason,
             resumed=self.keeper.resumed,
-            report=self.reporter.status,
+            errands=self.errands.told,
             lessons=self.book.lessons if self.book is not None else None,
         )
 

@@ -102,7 +102,7 @@ class ClusterHost:
         problems = check(self.body["metadata"], spec)
         if problems:
             raise SpecError(problems)
-        if problems := self._server(spec).unreadable(spec, self.namespace):
+        if problems := self._server(spec).forbidden(spec, self.namespace):
             raise SpecError(problems)
         if spec.reuse is not None and spec.trainer is not None and DIGEST not in self._config.trainer_image:
             raise SpecError(

@@ -39,16 +39,17 @@ def _strangers(spec: SweepSpec) -> list[tuple[str, str]]:
     return [
         found
         for i, target in enumerate(spec.stop_when.targets)
-        for found in _no_objective(spec, target.metric, f"stopWhen.targets[{i}].metric")
+        for found in no_objective(spec, target.metric, f"stopWhen.targets[{i}].metric")
     ]
 
 
 def _unjudged(spec: SweepSpec) -> list[tuple[str, str]]:
     rule = spec.early_stopping
-    return [] if rule is None or rule.metric is None else _no_objective(spec, rule.metric, "earlyStopping.metric")
+    return [] if rule is None or rule.metric is None else no_objective(spec, rule.metric, "earlyStopping.metric")
 
 
-def _no_objective(spec: SweepSpec, metric: str, where: str) -> list[tuple[str, str]]:
+def no_objective(spec: SweepSpec, metric: str, where: str) -> list[tuple[str, str]]:
+    """What is wrong at `where` with a metric that must be an objective's."""
     metrics = [o.metric for o in spec.objectives]
     told = f"found {metric}, which is no objective; allowed: {', '.join(metrics)}"
     return [] if metric in metrics else [(where, told)]
@@ -91,7 +92,7 @@ OBJECTIVES = (
         cel="!has(self.readAt) || self.objectives.exists(o, o.metric == self.readAt.metric)",
         message="the metric of `readAt` must be that of an objective; the objectives are",
         found="self.objectives.map(o, o.metric)",
-        offenders=lambda s: [] if s.read_at is None else _no_objective(s, s.read_at.metric, "readAt.metric"),
+        offenders=lambda s: [] if s.read_at is None else no_objective(s, s.read_at.metric, "readAt.metric"),
     ),
     Rule(
         field="stopWhen.noImprovement.tolerance",

@@ -5,7 +5,7 @@ rule that CEL cannot say, or only at a cost beyond the API server's budget, is i
 both to one verdict.
 
 What a rule is, is in `rule.py`; those of parameters are in `parameter_rules.py`, those of
-objectives in `objective_rules.py`. The API server estimates a rule's
+objectives in `objective_rules.py`, those of `onComplete` in `complete_rules.py`. The API server estimates a rule's
 cost from the largest lists and texts that the schema admits, and counts again while it runs: `[f(x)].all(y, …)` binds y,
 so that f(x) is counted once, and sizes are known only below the list that a rule is on (`on`), not below `self.list`.
 """
@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from hypersweep.core.complete_rules import CHOICES, ON_COMPLETE
 from hypersweep.core.errors import Problem
 from hypersweep.core.objective_rules import CONSTRAINT, OBJECTIVE, OBJECTIVES
 from hypersweep.core.parameter_rules import PARAMETER, PARENTS, WHEN
@@ -25,6 +26,7 @@ from hypersweep.core.spec import (
     EarlyStopping,
     Model,
     Objective,
+    OnComplete,
     Parameter,
     ResourceLimit,
     StopWhen,
@@ -81,6 +83,7 @@ _SPEC = (
     *PARENTS,
     *OBJECTIVES,
     *RANGE_TEST,
+    *CHOICES,
 )
 
 # ---- others ------------------------------------------------------------------------------------------------------------
@@ -129,6 +132,7 @@ RULES: dict[type[BaseModel], tuple[Rule, ...]] = {
     SweepSpec: _SPEC,
     Trials: (_positive("timeout", "timeout"), _positive("noProgress", "no_progress")),
     EarlyStopping: _EARLY_STOPPING,
+    OnComplete: ON_COMPLETE,
     ResourceLimit: (
         Rule(
             field="max",

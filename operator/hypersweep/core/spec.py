@@ -31,6 +31,8 @@ DURATION = "^" + "".join(rf"([0-9]{{1,6}}(\.[0-9]{{1,3}})?{unit})?" for unit in 
 NAME = r"^[A-Za-z_][A-Za-z0-9_.-]*$"
 RESOURCE = r"^([a-z0-9.-]+/)?[A-Za-z0-9_.-]+$"
 CHOICE = r"^[^\x00-\x1f\x7f]+$"
+MODEL = r"^[A-Za-z0-9_]([A-Za-z0-9 _.-]*[A-Za-z0-9_])?$"
+ALIAS = r"^[A-Za-z0-9_-]+$"
 BUILT_IN = (
     "Auto",
     "Grid",
@@ -47,6 +49,8 @@ EXPECTED = {  # a pattern in words
     NAME: "a name is expected: letters, digits, `_`, `.` and `-`, first a letter or `_`",
     RESOURCE: "a resource of Kubernetes is expected, such as cpu, memory or nvidia.com/gpu",
     CHOICE: "text without control characters is expected",
+    MODEL: "the name of a registered model is expected: letters, digits, blanks, `_`, `.` and `-`, such as team-a.digits",
+    ALIAS: "an alias is expected: letters, digits, `_` and `-`, such as champion",
 }
 _UNIT_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -460,6 +464,28 @@ class LearningRateRangeTest(Model):
     )
 
 
+class Choose(Model):
+    """Which trial of a Pareto front."""
+
+    metric: Text = Field(description="Metric of an objective: the trial of the front that is best in it.")
+
+
+class OnComplete(Model):
+    """What becomes of the best model."""
+
+    register_model: Annotated[str, Field(pattern=MODEL, min_length=1, max_length=200)] = Field(
+        description="A registered model of MLflow, made where there is none: the best trial's model becomes its next version. "
+        "The administrator says which names a namespace may use; by default those that begin with `namespace.`."
+    )
+    alias: Annotated[str, Field(pattern=ALIAS, min_length=1, max_length=100)] | None = Field(
+        None, description="An alias that is set to that version, such as champion; whatever had it has it no more."
+    )
+    choose: Choose | None = Field(
+        None,
+        description="With several objectives: which trial of the Pareto front. Without: the one that `status.best` shows.",
+    )
+
+
 class SweepSpec(Model):
     """What to search, how a trial runs, and how long to go on."""
 
@@ -527,6 +553,11 @@ class SweepSpec(Model):
     stop_when: StopWhen = Field(StopWhen(), description="When to end before all trials are done. Editable at any time.")
     early_stopping: EarlyStopping | None = Field(
         None, description="How hopeless trials are ended early. Without: none is. Editable at any time."
+    )
+    on_complete: OnComplete | None = Field(
+        None,
+        description="What becomes of the best model once the sweep is complete. Without: it stays on its trial's run. "
+        "Editable at any time; of a sweep that is complete, an edit has it done then.",
     )
     cleanup: Cleanup = Field(Cleanup(), description="How long ended Jobs stay. Editable at any time.")
     suspend: bool = Field(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from hypersweep.core import account, range_test
+from hypersweep.core import account, on_complete, range_test
 from hypersweep.core.range_test import is_range_test
 from hypersweep.core.snapshot import Decision, Ending, Fault, Health, Snapshot
 from hypersweep.core.spec import SweepSpec
@@ -48,7 +48,9 @@ class Context:
     effective: str = ""  # the strategy that proposes, and why
     reason: str = ""
     resumed: int = 0  # trials that the ledger already held when this object came
-    report: Mapping[str, str] = field(default_factory=dict)  # of the end; empty: none is owed
+    errands: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # of the end, by the field that tells of each
     lessons: Lessons | None = None  # what a warm start has brought
 
 
@@ -92,8 +94,7 @@ def build(context: Context, snapshot: Snapshot, decision: Decision, now: float) 
             status[shown] = [_entry(trial, snapshot.spec, context, most=most) for trial in trials]
     if context.experiment:
         status["tracking"] = _tracking(context)
-    if context.report:
-        status["report"] = dict(context.report)
+    status |= {name: dict(said) for name, said in context.errands.items() if said}
     if hours := _resource_hours(snapshot, status, context.previous, now):
         status["resourceHours"] = hours
     if decision.finished:
@@ -130,6 +131,16 @@ def refused(*, generation: int, previous: Mapping[str, Any], fault: Fault, now: 
     return {**kept, "observedGeneration": generation, "phase": "Refused", "summary": summary, "conditions": found}
 
 
+def settle(status: Mapping[str, Any], errands: Mapping[str, Mapping[str, Any]], generation: int, now: float) -> Status:
+    """The status of a sweep that ended before this process came, with what has become of its errands since."""
+    said = {name: dict(about) for name, about in errands.items() if about}
+    kept = list(status.get("conditions") or [])
+    if registered := said.get(on_complete.FIELD):
+        [fresh] = _conditions(status, generation, now, [(on_complete.CONDITION, *on_complete.condition(registered))])
+        kept = [fresh if c["type"] == on_complete.CONDITION else c for c in kept]
+    return {**status, **said, "conditions": kept}
+
+
 def is_true(status: Mapping[str, Any], condition: str) -> bool:
     """Whether the status holds that condition."""
     return any(c.get("type") == condition and c.get("status") == "True" for c in status.get("conditions") or [])
@@ -154,6 +165,7 @@ def conditions(context: Context, snapshot: Snapshot, decision: Decision, now: fl
     over = (end.reason, end.message) if end else ("Running", "the sweep has not ended")
     stalled = _stalled(snapshot, decision, now)
     refusal, tracking = health.refused, health.tracking
+    registered = on_complete.condition(context.errands.get(on_complete.FIELD, {}))
     return _conditions(
         context.previous,
         context.generation,
@@ -176,6 +188,7 @@ def conditions(context: Context, snapshot: Snapshot, decision: Decision, now: fl
             ("Finished", end is not None, *over),
             ("Complete", complete, *over),
             ("Failed", failed, *over),
+            *([(on_complete.CONDITION, *registered)] if snapshot.spec.on_complete is not None else []),
         ],
     )
 
@@ -355,14 +368,19 @@ _TOLD = {  # condition -> (reason when it becomes true, when it becomes false); 
     "TrackingAvailable": ("TrackingAvailable", ""),
     "Finished": ("", "Continued"),
 }
-WARM_STARTED = "WarmStarted"
+WARM_STARTED, NOT_REGISTERED = "WarmStarted", "ModelNotRegistered"
 _BAD_WHEN_TRUE = {"Stalled"}
 _BAD_WHEN_FALSE = {"Accepted", "TrackingAvailable"}
 
 
 def events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Sequence[Event]:
     """The transitions between two statuses, as Events: derived, so a restart neither repeats nor forgets one."""
-    return [*_condition_events(before, after), *_warm_start_events(before, after), *_trial_events(before, after)]
+    return [
+        *_condition_events(before, after),
+        *_warm_start_events(before, after),
+        *_trial_events(before, after),
+        *_registration_events(before, after),
+    ]
 
 
 def _condition_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
@@ -382,6 +400,18 @@ def _warm_start_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> I
     if "warmStart" in after and "warmStart" not in before:
         said = after["warmStart"]
         yield Event(reason=WARM_STARTED, message=said["told"], type="Normal" if said["taken"] else "Warning")
+
+
+def _registration_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
+    said = after.get(on_complete.FIELD) or {}
+    if said and said != before.get(on_complete.FIELD) and said["state"] != on_complete.PENDING:
+        holds, reason, message = on_complete.condition(said)
+        told = message if holds else f"{reason}: {message}"
+        yield Event(
+            reason=on_complete.CONDITION if holds else NOT_REGISTERED,
+            message=_clip(told),
+            type="Normal" if holds else "Warning",
+        )
 
 
 def _trial_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:

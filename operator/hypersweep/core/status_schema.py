@@ -143,6 +143,19 @@ class Report(Part):
     message: str = Field("", description="Why it is not there, or not yet.")
 
 
+class RegisteredModel(Part):
+    """The best model of a sweep that is complete, where the spec asks for its registration."""
+
+    state: str = Field("", description="Pending, Registered or NotRegistered.")
+    name: str = Field("", description="The registered model in MLflow.")
+    version: str = Field("", description="The version that the trial's model is.")
+    alias: str = Field("", description="The alias that was set to it.")
+    trial: int = Field(0, description="Index of the trial whose model it is.")
+    run: Run = Field(Run(), description="The MLflow run that made it.")
+    reason: str = Field("", description="Why it is not registered, in one CamelCase word.")
+    message: str = Field("", description="The same, or what was registered, for people.")
+
+
 class SweepStatus(Part):
     """What the operator knows of the sweep: counts, the best and grouped failures; every trial is in MLflow."""
 
@@ -154,7 +167,8 @@ class SweepStatus(Part):
     summary: str = Field("", description="The state in one line.")
     conditions: list[Condition] = Field(
         [],
-        description="Accepted, Reconciling, Stalled, Suspended, TrackingAvailable, Finished, Complete, Failed.",
+        description="Accepted, Reconciling, Stalled, Suspended, TrackingAvailable, Finished, Complete, Failed; and "
+        "ModelRegistered, where `onComplete` asks for that.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     trials: Counts = Field(Counts(), description="Trials by what became of them.")
@@ -179,6 +193,10 @@ class SweepStatus(Part):
     )
     tracking: Ledger = Field(Ledger(), description="Where the results are.")
     report: Report = Field(Report(), description="The report on a sweep that has ended.")
+    registered_model: RegisteredModel = Field(
+        RegisteredModel(),
+        description="The best model, once the sweep has ended, where `onComplete` asks for its registration.",
+    )
     start_time: str = Field("", description="When the sweep began.", json_schema_extra={"format": "date-time"})
     completion_time: str = Field("", description="When the sweep ended.", json_schema_extra={"format": "date-time"})
     resource_hours: dict[str, float] = Field(

@@ -14,6 +14,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from hypersweep.controller.reporter import Reporter
+from hypersweep.core import on_complete
 from hypersweep.core.status import WARM_STARTED
 from hypersweep.core.trial import Outcome, Phase, Reason, Trial
 
@@ -116,10 +118,13 @@ class Display:
         counts = ", ".join(f"{n} {o.value.lower()}" for o, n in tally.counts.items() if n)
         out.print(f"{'Complete' if ending.complete else 'Failed'}: {ending.reason}: {ending.message}", highlight=False)
         out.print(f"{counts} in {_clock(time.time() - self._began)}; logs in {host.world.folder}", highlight=False)
-        report = loop.reporter.status
+        report = loop.errands.told.get(Reporter.field, {})
         told = report.get("path") or report.get("message")
         if told:
             out.print(f"report on the sweep's run: {told}", highlight=False, soft_wrap=True)
+        if said := loop.errands.told.get(on_complete.FIELD):
+            holds, _, message = on_complete.condition(said)
+            out.print(f"{'' if holds else 'not '}registered: {message}", highlight=False, soft_wrap=True)
         out.print(f"look closer: mlflow ui --backend-store-uri {host.trial_uri}", highlight=False, soft_wrap=True)
 
 

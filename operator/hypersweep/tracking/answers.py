@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
 from hypersweep.tracking import wire
-from hypersweep.tracking.base import Metric, Run
+from hypersweep.tracking.base import Metric, Run, Version
 
 T = TypeVar("T")
 
@@ -59,6 +59,10 @@ def run(data: Any) -> Run:
 
 def metric(data: Any) -> Metric:
     return _parsed(wire.metric, data)
+
+
+def version(data: Any) -> Version:
+    return _parsed(wire.version, data)
 
 
 def _parsed(parse: Callable[[Any], T], data: Any) -> T:

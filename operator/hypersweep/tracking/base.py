@@ -47,12 +47,53 @@ class Run:
     metrics: Mapping[str, Metric] = field(default_factory=dict)
     deleted: bool = False
     artifacts: str = ""  # URI of the place where its files are
+    models: tuple[str, ...] = ()  # ids of the models that MLflow 3 keeps beside its files, in the order of their steps
+
+
+@dataclass(frozen=True, kw_only=True)
+class Version:
+    """One version of a registered model."""
+
+    name: str
+    version: str  # a whole number, as text
+    source: str  # URI of the model
+
+
+class Models(Protocol):
+    """The verbs of MLflow's registry of models, and the one that finds a run's files. Each is one request, or a page of them."""
+
+    async def files(self, run: Run, folder: str) -> list[str]:
+        """Names of what is in a folder of the run's artifacts; none: there is no such folder.
+
+        As with `artifact`, no failure of it tells of the server.
+        """
+        ...
+
+    async def versions(self, run: str) -> list[Version]:
+        """The versions that were made of this run, of whatever name, oldest first."""
+        ...
+
+    async def create(self, name: str, *, run: str, source: str, model: str, tags: Mapping[str, str]) -> Version:
+        """A new version of the model of that name, which is made when absent.
+
+        `model`: the id of one of `Run.models`, where that is the source; else empty.
+        """
+        ...
+
+    async def point(self, name: str, *, alias: str, version: str) -> None:
+        """Set the alias to that version, in place of another."""
+        ...
 
 
 class Store(Protocol):
     """The verbs of MLflow that the ledger is built on. Each request ends within its adapter's timeout (10 s)."""
 
     uri: str
+
+    @property
+    def models(self) -> Models:
+        """The same server's registry of models."""
+        ...
 
     @property
     def down_since(self) -> float | None:

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from hypersweep.core.errors import TrackingError, TrackingNotFound, TrackingRefused, TrackingUnavailable
 from hypersweep.tracking import answers, wire
 from hypersweep.tracking.base import DeletedExperiment, Metric, Run, check_texts, filter_string, matches
+from hypersweep.tracking.client_models import ClientModels
 from hypersweep.tracking.worker import Worker
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class ClientStore:
         self._client: MlflowClient | None = None
         self._down_since: float | None = None
         self._error = ""
+        self.models = ClientModels(self._call)
 
     @property
     def down_since(self) -> float | None:

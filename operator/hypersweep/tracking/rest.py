@@ -21,6 +21,7 @@ from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUn
 from hypersweep.tracking import answers, wire
 from hypersweep.tracking.base import DeletedExperiment, Metric, Run, check_texts, filter_string, matches
 from hypersweep.tracking.breaker import Breaker
+from hypersweep.tracking.rest_models import RestModels
 
 CONNECT = 3.0  # seconds
 KEEP_ALIVE = 4.0  # seconds; uvicorn closes an idle connection after 5
@@ -60,6 +61,7 @@ class RestStore:
         self._limit = limit
         self._breaker = Breaker()
         self._session: aiohttp.ClientSession | None = None
+        self.models = RestModels(self._call)
 
     @property
     def down_since(self) -> float | None:
@@ -200,9 +202,13 @@ class RestStore:
             raise DeletedExperiment(name)
         return str(answers.field(found, "experiment_id"))
 
-    async def _call(self, verb: str, method: str, path: str, content: Mapping[str, Any]) -> dict[str, Any]:
-        """One request, when a slot is free and the breaker lets it pass."""
+    async def _call(
+        self, verb: str, method: str, path: str, content: Mapping[str, Any], *, unguarded: bool = False
+    ) -> dict[str, Any]:
+        """One request, when a slot is free and the breaker lets it pass (`unguarded`: it is not asked, nor told)."""
         async with self._slots:
+            if unguarded:
+                return await self._observed(verb, self._send(method, path, content))
             try:
                 with self._breaker.guard():
                     return await self._observed(verb, self._send(method, path, content))

@@ -6,10 +6,10 @@ the largest double, so that is what comes back. Times are milliseconds there, se
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from hypersweep.tracking.base import Metric, Run
+from hypersweep.tracking.base import Metric, Run, Version
 
 LARGEST = sys.float_info.max
 
@@ -58,4 +58,14 @@ def run(data: Mapping[str, Any]) -> Run:
         metrics={point["key"]: metric(point) for point in body.get("metrics", ())},
         artifacts=info.get("artifact_uri", ""),
         deleted=info.get("lifecycle_stage") == "deleted",
+        models=_models(data.get("outputs", {}).get("model_outputs", ())),
     )
+
+
+def version(data: Mapping[str, Any]) -> Version:
+    """A `ModelVersion` message; KeyError or TypeError when it is none."""
+    return Version(name=data["name"], version=str(data["version"]), source=data.get("source", ""))
+
+
+def _models(outputs: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    return tuple(output["model_id"] for output in sorted(outputs, key=lambda output: int(output.get("step") or 0)))
