@@ -115,7 +115,7 @@ async def test_of_several_objectives_the_choice_decides(choose: dict[str, str] |
 
 async def test_a_larger_value_may_be_the_better_one() -> None:
     """The choice goes by the objective's goal."""
-    objectives = [{"metric": "loss", "goal": "Minimize"}, {"metric": "ms", "goal": "Maximize"}]
+    objectives = [{"metric": "loss", "goal": "Maximize"}, {"metric": "ms", "goal": "Maximize"}]
     cluster = make_cluster(objectives=objectives, onComplete={**ASKED, "choose": {"metric": "ms"}})
     await to_the_end(cluster, SimulatedHost(cluster))
     assert said(cluster)["trial"] == 1
