@@ -44,6 +44,9 @@ def test_range_tests_narrow_the_search_though_the_operator_dies_between_them(sta
     stage.trainers.cast[stage.namespace, "tested"] = play
     sweep = stage.apply("tested", **SEARCH)
     eventually(lambda: len(stage.trainers.of(stage.namespace, "tested")) == 2, what="the second to run", seconds=60)
+    eventually(
+        lambda: "RangeTested" in sweep.events(), what="the first to be told of", seconds=60
+    )  # an Event may be lost
     stage.operator.kill()
     second.set()
     [running] = [pod for pod in sweep.pods() if pod["metadata"]["labels"]["hypersweep.dev/trial"] == str(FIRST + 1)]

@@ -19,10 +19,9 @@ LONGEST = 400  # characters of an event's text
 
 REMEMBERED = 32  # looks at gradients
 JUDGED = 5  # looks, at least, before layers are compared
-LARGER = (
-    10.0  # times the usual norm; a first loss is exceeded DIVERGED times besides, for near the end of a training, where
-)
-DIVERGED = 3.0  # gradients are tiny, ten times as much is nothing (what stops the range test, too)
+# Near the end of a training gradients are tiny, and ten times as much is nothing: the loss must exceed the first one, too.
+LARGER = 10.0  # times the usual norm
+DIVERGED = 3.0  # times the first loss: what stops the range test, too
 VANISHED = 1e-3  # the first layers' gradient in terms of their weights, to the last layers'
 DEAD = 0.4  # share of units: "as much as 40 % of your network can be dead" at too high a rate (Stanford CS231n, ReLU)
 STILL = 3  # epochs
