@@ -22,6 +22,7 @@ SHOWN = {
     "reuse": {"dataFingerprint"},
     "asha": {"asha", "targets"},
     "digits": {"initialTrials"},
+    "register": {"onComplete", "choose"},
 }  # fields that an example is there for
 
 
