@@ -122,6 +122,27 @@ def test_tensorboard_shows_the_trials_side_by_side(swept: Folder, boards: Path) 
         assert results[RATES[0]] > results[RATES[1]] + 0.2
 
 
+def test_from_a_server_that_hands_artifacts_through(
+    mlflow_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Over HTTP, where the store of the files is the server's alone: trials send them there, and the command gets them back."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    folder = Folder(tmp_path_factory.mktemp("served"), mlflow_server)
+    name = "boards-over-http"  # the server is shared
+    sweep = SWEEP | {"metadata": {"name": name}, "spec": SWEEP["spec"] | {"trials": {"max": 1}}}
+    (folder.path / "sweep.yaml").write_text(dump(sweep))
+    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", mlflow_server, seconds=300)
+    assert code == 0, out
+    assert called(folder, name, "--no-serve", "--tracking-uri", mlflow_server, "--dir", "fetched") == 0
+    (file,) = (folder.path / "fetched" / "trial-0000").iterdir()
+    written = EventAccumulator(str(file)).Reload()
+    assert [event.step for event in written.Scalars("val/accuracy")] == [1, 2]
+    before = file.stat().st_mtime_ns
+    assert called(folder, name, "--no-serve", "--tracking-uri", mlflow_server, "--dir", "fetched") == 0
+    assert file.stat().st_mtime_ns == before  # it was not fetched again
+
+
 def test_a_sweep_that_is_not_there(swept: Folder, capsys: pytest.CaptureFixture[str]) -> None:
     """One line; so for a database that is not there."""
     assert called(swept, "strange", "--no-serve") == 1

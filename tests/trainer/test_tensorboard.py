@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import resource
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from hypersweep_trainer import pictures
 from hypersweep_trainer import tensorboard as ours
+from hypersweep_trainer.data import Data, load
+from hypersweep_trainer.settings import Settings
 from hypersweep_trainer.train import train
 from tests.trainer.runs import History, StopAfter, job
 
@@ -119,14 +124,68 @@ def test_the_confusion_matrix_is_a_picture(digits: Any) -> None:
     assert sum(min(pixel) > 200 for pixel in beside) >= 8, beside
 
 
-@pytest.mark.parametrize(("data", "epochs"), [("shapes", 3), ("boxes", 6)])
-def test_masks_and_boxes_are_laid_over(data: str, epochs: int, tmp_path: Path) -> None:
-    """The truth and the answer beside each other, in colours that the samples don't have."""
-    found = trained(tmp_path, data=data, epochs=epochs, layers=2, lr=0.01)
-    tags = [tag for tag in ("predictions/right", "predictions/wrong") if tag in found.Tags()["images"]]
-    assert tags
-    assert image(found, tags[0]).width > 2 * 96
-    assert ("predictions/confusion" in found.Tags()["images"]) == (data == "shapes")
+def first_tile(found: Any, data: Data) -> tuple[int, list[np.ndarray[Any, Any]]]:
+    """Of the first sample on a page: its number in the data, and the two pictures that show truth and answer (h, w, 3)."""
+    tag = next(tag for tag in ("predictions/right", "predictions/wrong") if tag in found.Tags()["images"])
+    page = np.asarray(image(found, tag)).astype(int)
+    corner = 2 * pictures.GAP
+    plain = {int(n): pictures.pixels(pictures.picture(data.batch(n[None])[0][0])).astype(int) for n in data.val[:256]}
+    height, width, _ = next(iter(plain.values())).shape
+    lefts = corner, corner + width + pictures.GAP
+    shown = [page[corner : corner + height, left : left + width] for left in lefts]
+    # Most of a picture is what it was: the sample is the one whose pixels are.
+    return max(plain, key=lambda n: (plain[n] == shown[0]).all(-1).mean()), shown
+
+
+def test_masks_are_laid_over(tmp_path: Path) -> None:
+    """In the event file of a real segmentation: the truth, pixel by pixel in its classes' colours, and beside it the answer."""
+    found = trained(tmp_path, data="shapes", epochs=3, layers=2, lr=0.01)
+    data = load(Settings(data="shapes"), torch.device("cpu"))
+    sample, (truth, answer) = first_tile(found, data)
+    plain = pictures.pixels(pictures.picture(data.batch(torch.tensor([sample]))[0][0])).astype(int)
+    mask = data.y[sample].numpy().repeat(pictures.zoom(data.batch(torch.tensor([sample]))[0][0]), 0)
+    mask = mask.repeat(pictures.zoom(data.batch(torch.tensor([sample]))[0][0]), 1)
+    assert (mask > 0).any()
+    assert (truth == plain)[mask == 0].all()
+    for kind in np.unique(mask[mask > 0]):
+        laid = plain[mask == kind] * (1 - 140 / 255) + np.array(pictures.PALETTE[kind - 1]) * 140 / 255
+        assert np.abs(truth[mask == kind] - laid).max() <= 2
+    assert (answer != plain).any()
+    assert "predictions/confusion" in found.Tags()["images"]
+
+
+def test_boxes_are_laid_over(tmp_path: Path) -> None:
+    """In the event file of a real detection: around what is there, in white, and around what was found, in a colour."""
+    found = trained(tmp_path, data="boxes", epochs=6, layers=2, lr=0.01)
+    data = load(Settings(data="boxes"), torch.device("cpu"))
+    sample, (truth, answer) = first_tile(found, data)
+    scale = pictures.zoom(data.batch(torch.tensor([sample]))[0][0])
+    boxes = [box for kind, *box in data.y[sample].tolist() if kind >= 0]
+    assert boxes
+    for left, top, right, bottom in boxes:
+        middle = int((left + right) / 2 * scale)
+        upper = truth[min(int(top * scale), len(truth) - 1), middle]
+        lower = truth[min(int(bottom * scale), len(truth) - 1), middle]
+        assert (upper == pictures.PAPER).all() or (lower == pictures.PAPER).all()
+    assert (answer == np.array(pictures.PALETTE[0])).all(-1).sum() > 40  # outlines
+    assert "predictions/confusion" not in found.Tags()["images"]
+
+
+def test_a_disk_that_is_full_costs_the_event_file_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One line, no traceback of TensorBoard's thread; the epochs go on."""
+    history = History()
+    allowed = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, allowed[1]))  # to a file it looks like a full disk
+    try:
+        train(job(width=8, epochs=6, checkpoints=tmp_path), tracker=history, interruption=StopAfter())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, allowed)
+    assert len(history.epochs) == 6
+    assert caplog.text.count("TensorBoard: ") == 1
+    assert "TensorBoard: OSError: [Errno 27] File too large (no more is written for it)" in caplog.text
+    assert "Traceback" not in capfd.readouterr().err
 
 
 def test_nothing_about_the_training_changes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

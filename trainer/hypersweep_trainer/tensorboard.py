@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import threading
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 FOLDER = "tensorboard"  # beside the checkpoints, and among a run's artifacts
 GROUPS = ("train", "val", "test", "step", "seconds", "baseline")  # val_loss is shown as val/loss: one section each
 HISTOGRAMS = 50  # times, at most
+WRITER = "tensorboard.summary.writer.event_file_writer"  # the module of the thread that writes
 VALUES = 2**16  # of a weight, at most, that a histogram counts
 
 P = ParamSpec("P")
@@ -107,6 +109,7 @@ class Board(Listener):
         if ended and self._epoch:
             self._pictures(self._epoch)
             self._add(self._hparams().success)
+        self._writer.flush()  # raises what its thread failed of, which closing it would not
         self._writer.close()
 
     def _hparams(self, metrics: Iterable[str] = ()) -> Messages:
@@ -174,14 +177,31 @@ def board(
     if folder is None or not training.settings.tensorboard or not training.processes.first:
         yield
         return
-    made = Board(folder / FOLDER, training, searched=searched)
-    tracker.listeners.append(made)
-    ended = False
+    with _quiet_writer():
+        made = Board(folder / FOLDER, training, searched=searched)
+        tracker.listeners.append(made)
+        ended = False
+        try:
+            yield
+            ended = True
+        finally:
+            tracker.listeners.remove(made)
+            made.close(ended=ended)
+            if made.folder.exists():
+                tracker.log_file(made.folder, FOLDER)
+
+
+@contextmanager
+def _quiet_writer() -> Iterator[None]:
+    """TensorBoard's thread prints no traceback when a disk is full: its next caller gets the error, and warns in one line."""
+    before = threading.excepthook
+
+    def hook(failed: threading.ExceptHookArgs) -> None:
+        if type(failed.thread).__module__ != WRITER:
+            before(failed)
+
+    threading.excepthook = hook
     try:
         yield
-        ended = True
     finally:
-        tracker.listeners.remove(made)
-        made.close(ended=ended)
-        if made.folder.exists():
-            tracker.log_file(made.folder, FOLDER)
+        threading.excepthook = before
