@@ -16,9 +16,9 @@ from hypersweep.cluster.cache import JobCache
 from hypersweep.cluster.client import ApiError, connect
 from hypersweep.cluster.world import ClusterWorld
 from hypersweep.core.errors import LaunchConflict, LaunchDelayed, LaunchError, LaunchRefused
+from hypersweep.core.events import Event
 from hypersweep.core.manifest import parse
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.status import Event
 from hypersweep.core.trial import Attempt, Phase, Trial
 from tests.cluster.clients import Kubectl, ToolError
 from tests.cluster.control_plane import ControlPlane

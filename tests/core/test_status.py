@@ -6,8 +6,9 @@ from typing import Any
 
 from hypersweep.core import range_test
 from hypersweep.core.decide import decide
+from hypersweep.core.events import events
 from hypersweep.core.snapshot import Snapshot
-from hypersweep.core.status import Context, build, events, settle
+from hypersweep.core.status import Context, build, settle
 from hypersweep.core.trial import Outcome
 from tests.core.builders import NOW, ended, look, make_spec
 

@@ -4,7 +4,7 @@ import asyncio
 import random
 from typing import Protocol
 
-from hypersweep.core.status import is_true
+from hypersweep.core.conditions import is_true
 from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 
 LOOKS = 3  # of the operator in a second

@@ -14,9 +14,9 @@ from hypersweep.controller.host import Source
 from hypersweep.controller.loop import SweepLoop
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core.errors import LaunchDelayed, TrackingUnavailable
+from hypersweep.core.events import Event
 from hypersweep.core.resources import Usage
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.status import Event
 from hypersweep.core.trial import Attempt, Phase, Reason, Trial
 from hypersweep.tracking.ledger import Identity, Ledger, Owner, search_hash
 from tests.fakes.store import FakeStore

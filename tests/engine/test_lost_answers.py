@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from hypersweep.core.conditions import is_true
 from hypersweep.core.errors import TrackingUnavailable
-from hypersweep.core.status import is_true
 from hypersweep.core.trial import Outcome, Phase, Reason
 from hypersweep.tracking import records
 from hypersweep.tracking.base import Run

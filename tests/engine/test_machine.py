@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, invariant, rule
 
+from hypersweep.core.conditions import is_true
 from hypersweep.core.range_test import FIRST, is_range_test
-from hypersweep.core.status import is_true
 from hypersweep.core.trial import Outcome, Phase, Reason
 from hypersweep.tracking import records
 from tests.engine.machine import HALVING, LOSS, RANGE, World

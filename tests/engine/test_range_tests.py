@@ -8,8 +8,8 @@ import pytest
 
 from hypersweep.controller.book import Book
 from hypersweep.core.aim import Aim
+from hypersweep.core.conditions import is_true
 from hypersweep.core.range_test import ANSWER, FIRST
-from hypersweep.core.status import is_true
 from hypersweep.core.trial import Outcome, Phase, Reason, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.archive import archived

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from hypersweep.controller.registrar import Registrar
+from hypersweep.core.conditions import is_true
 from hypersweep.core.errors import TrackingRefused, TrackingUnavailable
-from hypersweep.core.status import is_true
 from hypersweep.core.trial import Phase
 from hypersweep.tracking import records
 from tests.core.builders import make_spec

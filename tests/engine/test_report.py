@@ -9,8 +9,8 @@ import pytest
 
 from hypersweep.controller import reporter
 from hypersweep.controller.reporter import Reporter
+from hypersweep.core.conditions import is_true
 from hypersweep.core.errors import TrackingRefused, TrackingUnavailable
-from hypersweep.core.status import is_true
 from hypersweep.core.trial import Phase
 from hypersweep.tracking import records, reports
 from hypersweep.tracking.base import Run

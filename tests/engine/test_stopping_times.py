@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hypersweep.core.status import is_true
+from hypersweep.core.conditions import is_true
 from hypersweep.core.trial import Phase
 from hypersweep.tracking import records
 from hypersweep.tracking.base import Metric

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
+from hypersweep.core.conditions import is_true
 from hypersweep.core.errors import StrategyError
-from hypersweep.core.status import is_true
 from hypersweep.core.strategies import catalog
 from hypersweep.core.strategies.question import Question
 from hypersweep.core.trial import Phase

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from hypersweep.core.status import is_true
+from hypersweep.core.conditions import is_true
 from hypersweep.core.trial import Phase
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FINISHED, Run

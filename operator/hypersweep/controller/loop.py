@@ -22,6 +22,7 @@ from hypersweep.controller.reporter import Reporter
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core import status as statuses
 from hypersweep.core.aim import Aim
+from hypersweep.core.conditions import ended
 from hypersweep.core.decide import decide
 from hypersweep.core.errors import (
     HyperSweepError,
@@ -32,6 +33,7 @@ from hypersweep.core.errors import (
     TrackingError,
     TrackingNotFound,
 )
+from hypersweep.core.events import Event, events
 from hypersweep.core.snapshot import Action, Commit, Decision, Ending, Fault, Health, Remove
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.strategies import effective
@@ -144,7 +146,7 @@ class SweepLoop:
 
     async def _take_in(self, source: Source) -> None:
         """A generation that was not seen before: read it, check it, try trial 0 on the API server."""
-        self._ended = statuses.ended(source.status, source.generation)
+        self._ended = ended(source.status, source.generation)
         self.keeper.begin(ended=self._ended is not None)
         self.errands.begin(source.status, ended=self._ended is not None, now=self.clock())
         try:
@@ -295,10 +297,10 @@ class SweepLoop:
         if wait > 0 and status.get("phase") == source.status.get("phase"):
             return wait
         self._reported = now
-        self._reporting = self._begin(self._write(status, statuses.events(source.status, status)))
+        self._reporting = self._begin(self._write(status, events(source.status, status)))
         return RESYNC
 
-    async def _write(self, status: statuses.Status, events: Sequence[statuses.Event]) -> None:
+    async def _write(self, status: statuses.Status, events: Sequence[Event]) -> None:
         try:
             await self.host.world.report(status, events)
         except HyperSweepError as error:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from hypersweep.core.status import Event
+from hypersweep.core.events import Event
 from hypersweep.core.trial import Attempt, Trial
 
 

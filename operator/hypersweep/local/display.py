@@ -16,12 +16,12 @@ from rich.text import Text
 
 from hypersweep.controller.reporter import Reporter
 from hypersweep.core import on_complete
-from hypersweep.core.status import WARM_STARTED
+from hypersweep.core.events import WARM_STARTED
 from hypersweep.core.trial import Outcome, Phase, Reason, Trial
 
 if TYPE_CHECKING:
     from hypersweep.controller.loop import SweepLoop
-    from hypersweep.core.status import Event
+    from hypersweep.core.events import Event
     from hypersweep.local.world import LocalWorld
 
 ROWS = 10  # trials of the final table

@@ -18,8 +18,8 @@ from hypersweep import __version__
 from hypersweep.controller.host import Source
 from hypersweep.controller.loop import SweepLoop
 from hypersweep.core.errors import HyperSweepError
+from hypersweep.core.events import Event
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.status import Event
 from hypersweep.local.display import Display
 from hypersweep.local.world import LocalWorld
 from hypersweep.tracking.client import ClientStore

@@ -20,10 +20,10 @@ from typing import Any
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core.environment import YIELDING, arguments, environment
 from hypersweep.core.errors import LaunchRefused
+from hypersweep.core.events import Event
 from hypersweep.core.exits import last_words, reason_of
 from hypersweep.core.resources import Amounts, requested
 from hypersweep.core.spec import SweepSpec, seconds
-from hypersweep.core.status import Event
 from hypersweep.core.trial import Attempt, Phase, Reason, Trial
 from hypersweep.local import usage
 
