@@ -1,162 +1,43 @@
-"""The ledger of one sweep: a parent run, a run per trial, and the few operations that the loop needs.
+"""The ledger of one sweep: a parent run (`sweep_run.py`), a run per trial, and the few operations that the loop needs.
 
 Owns the write order within an operation, so that a crash between any two requests, or an answer that was lost, is
 repaired by doing the operation again, in this process or the next. Decides nothing about trials. What it remembers is a
 cache: which run is a trial's, so that a run that shows up late is known for a duplicate.
 """
 
-import asyncio
-import json
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from hypersweep.core.environment import MADE_BY, text
-from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
-from hypersweep.core.lineage import spec_tags, templates
-from hypersweep.core.names import template_hash
+from hypersweep.core.errors import TrackingNotFound, TrackingRefused
 from hypersweep.core.reading import Reading
-from hypersweep.core.resources import Hours, Spent
-from hypersweep.core.snapshot import Ending
-from hypersweep.core.spec import SweepSpec
+from hypersweep.core.resources import Spent
 from hypersweep.core.stoppers import Point
 from hypersweep.core.trial import Assignment, Measurement, Outcome, Result, Trial
 from hypersweep.tracking import records
-from hypersweep.tracking.base import FAILED, FINISHED, KILLED, PARAM_LIMIT, RUNNING, Run, Store
+from hypersweep.tracking.base import FAILED, FINISHED, KILLED, RUNNING, Run, Store
 from hypersweep.tracking.identity import Identity, Owner, Parent, owned_elsewhere, search_hash
-from hypersweep.tracking.measuring import measured
+from hypersweep.tracking.measuring import measured, measurement, taken
 from hypersweep.tracking.records import Skipped
+from hypersweep.tracking.sweep_run import SweepRun
 
 __all__ = ["Identity", "Ledger", "Owner", "Parent", "Skipped", "owned_elsewhere", "search_hash"]
 
 log = logging.getLogger(__name__)
 
-BEST, HYPERVOLUME = "best", "hypervolume"  # the parent run's metrics
-RESOURCE_HOURS = "resource_hours"  # as well, one for each resource
 _NONE: Mapping[int, str] = {}
 
 
-class Ledger:
-    """One sweep's ledger in a store. `lineage`: tags for every run of it (the operator's version, …)."""
+class Ledger(SweepRun):
+    """One sweep's ledger in a store: its own run, and those of its trials."""
 
     def __init__(self, store: Store, identity: Identity, *, lineage: Mapping[str, str]) -> None:
-        self.store, self.identity = store, identity
+        super().__init__(store, identity, lineage=lineage)
         self.skipped: tuple[Skipped, ...] = ()  # runs that the last `history` could not read
-        self._lineage = lineage
-        self._parent: Parent | None = None
         self._known: dict[int, Trial] = {}
         self._unsure: set[int] = set()  # indices whose planning may have happened: the answer was lost
-        self._described: set[str] = set()  # hashes of the templates whose spec is on the sweep's run
-        self._describing = asyncio.Lock()
         self._read: dict[str, Run] = {}  # runs that `measure` read for the commit that follows
-
-    @property
-    def parent(self) -> Parent:
-        if self._parent is None:
-            raise RuntimeError("the ledger is not open")
-        return self._parent
-
-    # ---- the sweep ---------------------------------------------------------------------------------------------------
-
-    async def open(self, now: float) -> Parent:
-        """Find the sweep's experiment and parent run, or make them. Of two parents the earliest stays."""
-        experiment = await self.store.experiment(self.identity.experiment)
-        tags = {records.ID: self.identity.key, records.KIND: records.KIND_SWEEP}
-        found = await self.store.search(experiment=experiment, tags=tags)
-        if not found:
-            made = records.identity_tags(self.identity, records.KIND_SWEEP)
-            name = records.clean(self.identity.sweep, records.NAME_LIMIT)
-            await self.store.create_run(experiment=experiment, name=name, tags={**self._lineage, **made}, started=now)
-            found = await self.store.search(experiment=experiment, tags=tags)  # someone else may have made one as well
-        if not found:
-            raise TrackingUnavailable("MLflow does not show the sweep's run that it just made")
-        for other in found[1:]:
-            await self.supersede(other.id, by=found[0].id)
-        self._parent = records.parent_of(found[0])
-        self._described = set(templates(found[0].tags))
-        return self._parent
-
-    async def find(self) -> Parent | None:
-        """The sweep's own run, if there is one: for whoever comes after the end, and makes nothing."""
-        experiment = await self.store.experiment(self.identity.experiment)
-        tags = {records.ID: self.identity.key, records.KIND: records.KIND_SWEEP}
-        found = await self.store.search(experiment=experiment, tags=tags, limit=1)
-        self._parent = records.parent_of(found[0]) if found else None
-        return self._parent
-
-    async def describe(self, spec: SweepSpec) -> None:
-        """Have the spec on the sweep's own run, once for each template."""
-        template = template_hash(spec)
-        async with self._describing:
-            if template not in self._described:
-                if tags := spec_tags(spec):
-                    async with self._gone_if_deleted(self.parent.run):
-                        await self.store.log(self.parent.run, tags=tags)
-                self._described.add(template)
-
-    async def heartbeat(self, owner: Owner, now: float) -> Parent:
-        """Show that `owner` works on the sweep, unless another owner has come since we last looked.
-
-        Returns what stands now: a `parent.owner` other than `owner` means that nothing was written.
-        TrackingNotFound when the parent run was deleted.
-        """
-        run = await self._run(self.parent.run)
-        found = records.parent_of(run)
-        if found.owner != owner and (found.owner, found.heartbeat) != (self.parent.owner, self.parent.heartbeat):
-            self._parent = found
-            return found
-        async with self._gone_if_deleted(run.id):
-            await self.store.log(run.id, tags=records.owner_tag(owner, now=now))
-            if run.status != RUNNING:  # a finished sweep goes on
-                await self.store.finish(run.id, status=RUNNING)
-        self._parent = replace(found, owner=owner, heartbeat=now, released=False)
-        return self._parent
-
-    async def note(self, tags: Mapping[str, str]) -> None:
-        """Write tags of ours to the parent run."""
-        async with self._gone_if_deleted(self.parent.run):
-            await self.store.log(self.parent.run, tags=tags)
-
-    async def release(self, owner: Owner) -> None:
-        """Say that the sweep is free, if it is ours to say so."""
-        if self.parent.owner == owner:
-            await self.store.log(
-                self.parent.run, tags=records.owner_tag(owner, now=self.parent.heartbeat, released=True)
-            )
-            self._parent = replace(self.parent, released=True)
-
-    async def progress(self, *, hypervolume: float, ended: int) -> None:
-        """How far a search of several objectives has come, on the parent run, at step `ended`: the trials that have ended."""
-        async with self._gone_if_deleted(self.parent.run):
-            await self.store.log(self.parent.run, metrics={HYPERVOLUME: hypervolume}, step=ended)
-
-    async def finish(
-        self,
-        *,
-        ending: Ending,
-        best: Trial | None,
-        counts: Mapping[Outcome, int],
-        spent: Hours,
-        now: float,
-        front: Sequence[Trial] = (),
-    ) -> None:
-        """Close the parent run: how the sweep ended, its counts, its best trial or front, and what it used."""
-        tags = {records.REASON: ending.reason, records.MESSAGE: records.clean(ending.message, records.MESSAGE_LIMIT)}
-        tags |= {
-            f"hypersweep.trials.{outcome.lower()}": str(count) for outcome, count in counts.items() if outcome.over
-        }
-        metrics = {f"{RESOURCE_HOURS}/{resource}": hours for resource, hours in spent.items()}
-        if best is not None and best.value is not None:
-            tags |= {"hypersweep.best.trial": str(best.index), "hypersweep.best.run": best.run}
-            if len(best.values) == 1:
-                metrics[BEST] = best.value
-        if front:
-            tags["hypersweep.paretoFront"] = json.dumps([trial.index for trial in front])
-        async with self._gone_if_deleted(self.parent.run):
-            await self.store.log(self.parent.run, tags=tags, metrics=metrics)
-            await self.store.finish(self.parent.run, status=FINISHED if ending.complete else FAILED, ended=now)
 
     # ---- reading trials ----------------------------------------------------------------------------------------------
 
@@ -199,21 +80,7 @@ class Ledger:
         """What the trial's run says of objectives and constraints now. TrackingNotFound when the run was deleted."""
         run = await self._run(trial.run)
         self._read[run.id] = run
-        metrics = {name: point.value for name, point in run.metrics.items()}
-        logged = tuple(sorted(metrics))
-        missing = next((name for name in reading.metrics if name not in metrics), None)
-        if missing is not None:
-            elsewhere = await self._elsewhere(run, missing)
-            return Measurement(value=None, missing=missing, logged=logged, elsewhere=elsewhere, metrics=metrics)
-        found = await measured(self.store, run, reading)
-        values = tuple(found[o.metric] for o in reading.objectives) if found else ()
-        return Measurement(
-            value=values[0] if values else None,
-            values=values,
-            constrained={c.metric: found[c.metric] for c in reading.constraints} if found else {},
-            logged=logged,
-            metrics=metrics,
-        )
+        return await measurement(self.store, run, reading)
 
     async def equal(self, likeness: str) -> str:
         """The earliest run in the sweep's experiment of a trial that was equal and succeeded; empty: there is none."""
@@ -233,9 +100,7 @@ class Ledger:
         metrics = {name: point.value for name, point in run.metrics.items()}
         async with self._gone_if_deleted(trial.run):
             await self.store.log(trial.run, metrics=metrics)
-        values = tuple(found[o.metric] for o in reading.objectives)
-        constrained = {c.metric: found[c.metric] for c in reading.constraints}
-        return Measurement(value=values[0], values=values, constrained=constrained, metrics=metrics)
+        return taken(found, reading, metrics=metrics)
 
     async def points(self, run: str, metric: str, *, axis: str | None) -> list[Point]:
         """All that a run has logged of a metric; with an `axis`, placed by that metric's value at the same step."""
@@ -377,20 +242,6 @@ class Ledger:
 
     # ---- within ------------------------------------------------------------------------------------------------------
 
-    async def _run(self, run: str) -> Run:
-        found = await self.store.run(run)
-        if found.deleted:
-            raise TrackingNotFound(f"run {run} was deleted")
-        return found
-
-    async def _elsewhere(self, run: Run, metric: str) -> tuple[str, ...]:
-        """Names of other runs of the experiment that the trial of `run` made itself, and which of them hold the metric."""
-        made = await self.store.search(experiment=run.experiment, tags={MADE_BY: run.id})
-        return tuple(
-            f'"{other.tags.get(records.RUN_NAME, other.id)}"' + (" (has it)" if metric in other.metrics else "")
-            for other in made
-        )
-
     def _trial(self, run: Run) -> Trial:
         try:
             return records.trial_of(run)
@@ -400,11 +251,11 @@ class Ledger:
     async def _log_end(self, run: Run, trial: Trial, result: Result) -> None:
         tags = records.committed_tags(result) | records.rung_tags(trial)
         try:
-            await self.store.log(run.id, params=_missing(trial, run), tags=tags)
+            await self.store.log(run.id, params=records.missing_params(trial, run), tags=tags)
         except TrackingNotFound:
             raise
         except TrackingRefused:  # the trainer may have logged a param since we looked
-            await self.store.log(run.id, params=_missing(trial, await self._run(run.id)), tags=tags)
+            await self.store.log(run.id, params=records.missing_params(trial, await self._run(run.id)), tags=tags)
 
     async def _find(self, index: int) -> Trial | None:
         """The trial of that index in MLflow, if there is one."""
@@ -434,41 +285,10 @@ class Ledger:
         known = self._known.get(index)
         return None if known is None or known.outcome is Outcome.OPEN else known
 
-    async def supersede(self, run: str, *, by: str) -> None:
-        """Close a duplicate so that no search of ours finds it again; the tag comes last, and repairs a crash before it."""
-        log.warning("a duplicate run is closed", extra={"run": run, "by": by})
-        tags = {records.ID: records.SUPERSEDED, records.OUTCOME: records.SUPERSEDED, records.SUPERSEDED_BY: by}
-        try:
-            async with self._gone_if_deleted(run):
-                await self.store.finish(run, status=KILLED)
-                await self.store.log(run, tags=tags)
-        except TrackingNotFound:
-            log.info("the duplicate was deleted meanwhile", extra={"run": run})
-
-    @asynccontextmanager
-    async def _gone_if_deleted(self, run: str) -> AsyncIterator[None]:
-        """A write that MLflow refuses because the run was deleted: TrackingNotFound."""
-        try:
-            yield
-        except TrackingNotFound:
-            raise
-        except TrackingRefused:
-            await self._run(run)
-            raise
-
     def _remember(self, trial: Trial) -> Trial:
         self._known[trial.index] = trial
         self._unsure.discard(trial.index)
         return trial
-
-
-def _missing(trial: Trial, run: Run) -> dict[str, str]:
-    """Params that the trainer did not log itself, in the spelling that reads back as the same number."""
-    return {
-        name: records.clean(text(value), PARAM_LIMIT)
-        for name, value in sorted(trial.parameters.items())
-        if name not in run.params
-    }
 
 
 def _status(result: Result) -> str:

@@ -11,11 +11,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from hypersweep.core import range_test
+from hypersweep.core.environment import text
 from hypersweep.core.errors import TrackingRefused
 from hypersweep.core.resources import Spent
 from hypersweep.core.stoppers import Mark, Marks
 from hypersweep.core.trial import Assignment, Outcome, Result, Trial
-from hypersweep.tracking.base import TAG_LIMIT, Run
+from hypersweep.tracking.base import PARAM_LIMIT, TAG_LIMIT, Run
 from hypersweep.tracking.identity import Identity, Owner, Parent
 
 ID, KIND = "hypersweep.id", "hypersweep.kind"
@@ -199,6 +200,15 @@ def parent_of(run: Run) -> Parent:
         return replace(parent, owner=owner, heartbeat=float(said["time"]), released=bool(said["released"]))
     except (KeyError, TypeError, ValueError):
         return parent
+
+
+def missing_params(trial: Trial, run: Run) -> dict[str, str]:
+    """Params that the trainer did not log itself, in the spelling that reads back as the same number."""
+    return {
+        name: clean(text(value), PARAM_LIMIT)
+        for name, value in sorted(trial.parameters.items())
+        if name not in run.params
+    }
 
 
 def clean(text: str, limit: int) -> str:
