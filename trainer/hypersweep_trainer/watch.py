@@ -1,8 +1,8 @@
 """Looks at a training while it runs, for what `events.py` has rules for.
 
 Owns what is measured and when, so that it costs nearly nothing: gradients at every 16th step and at an epoch's first,
-units once an epoch on a few samples. Changes nothing in a training, and draws no random number. Of several processes, the
-first one looks.
+units on a few samples, after each of the first epochs and every fifth one. Changes nothing in a training, and draws no
+random number. Of several processes, the first one looks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from hypersweep_trainer.train import Training
 
 EVERY = 16  # steps
+UNITS_FIRST, UNITS_EVERY = 3, 5  # epochs: units die early or slowly, and looking takes 3 % of a small epoch
 SAMPLES = 128  # of the training part, evenly spaced, for which units are looked at
 RELUS = (nn.ReLU, nn.ReLU6)  # only these are zero, and have no gradient, over half of all inputs
 
@@ -50,7 +51,8 @@ class Watch:
         """After an epoch and its validation."""
         if not self._training.processes.first or not math.isfinite(metrics["val_loss"]):
             return
-        if "DeadUnits" not in self.seen.told:
+        epoch = self._training.epoch + 1
+        if "DeadUnits" not in self.seen.told and (epoch <= UNITS_FIRST or epoch % UNITS_EVERY == 0):
             self.seen.dead, self.seen.units = dead_units(self._training)
         self.seen.epoch(train=metrics["train_loss"], val=metrics["val_loss"])
         self._tell(tracker)
