@@ -36,6 +36,8 @@ def all_problems() -> list[Problem]:
         _network(),
         _trees(),
         _any_model(),
+        _table("digits-few"),
+        _table("cancer"),
     ]
 
 
@@ -249,3 +251,57 @@ def _model(a: Mapping[str, Any]) -> Any:
         case "neighbours":
             return KNeighborsClassifier(a["k"], weights=a["weights"], p=a["p"])
     return GaussianNB(var_smoothing=a["smoothing"])
+
+
+# ---- tables of curves that were recorded of real networks
+
+
+def _table(task: str) -> Problem:
+    """The last validation loss of the recorded network whose hyperparameters are nearest; see `bench/curves.py`."""
+
+    def value(a: Mapping[str, Any]) -> float:
+        from bench.curves import BATCHES  # noqa: PLC0415
+
+        places, losses = _recorded(task)
+        network = {**a, "batch_size": BATCHES[a["batch"]], "hidden_layer_sizes": (a["width"],) * a["layers"]}
+        return float(losses[np.abs(places - _place(network)).sum(1).argmin()])
+
+    parameters = [
+        choice("solver", "sgd", "adam"),
+        log("learning_rate_init", 10**-4.5, 1),
+        log("alpha", 1e-6, 1),
+        decimal("momentum", 0, 0.99),
+        whole("batch", 0, 3),
+        choice("activation", "relu", "tanh"),
+        whole("width", 8, 90, scale="Log"),
+        whole("layers", 1, 3),
+    ]
+    return Problem(name=f"table-{task}", suite="tables", held_out=True, parameters=parameters, value=value)
+
+
+@cache
+def _recorded(task: str) -> tuple[np.ndarray, np.ndarray]:
+    """Where each network lies, and its last loss; the worst one's, of a network that diverged."""
+    from bench.curves import PLACE, settings  # noqa: PLC0415
+
+    losses = np.load(PLACE)[task][:, -1, 0].astype(float)
+    places = np.array([_place(settings(task, number)) for number in range(len(losses))])
+    return places, np.where(np.isfinite(losses), losses, np.nanmax(losses))
+
+
+def _place(network: Mapping[str, Any]) -> np.ndarray:
+    """A network's hyperparameters, each axis from 0 to 1; kinds are as far apart as the ends of an axis."""
+    width, *others = network["hidden_layer_sizes"]
+    return np.array(
+        [
+            network["solver"] == "adam",
+            (np.log10(network["learning_rate_init"]) + 4.5) / 4.5,
+            (np.log10(network["alpha"]) + 6) / 6,
+            network["momentum"],
+            np.log2(network["batch_size"] / 16) / 3,
+            network["activation"] == "tanh",
+            (np.log2(width) - 3) / 3.5,
+            len(others) / 2,
+        ],
+        dtype=float,
+    )
