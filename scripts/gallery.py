@@ -5,7 +5,9 @@ Owns which trainings are shown. What a picture looks like is decided where it is
 that compare what users see one at a time: schedules, and losses of optimizers.
 """
 
+import shutil
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from hypersweep_trainer.baselines import baselines
 from hypersweep_trainer.judged import drawn
 from hypersweep_trainer.lr_builtin import find
 from hypersweep_trainer.lr_report import draw
+from hypersweep_trainer.mistakes import write
 from hypersweep_trainer.schedules import Plan, learning_rate
 from hypersweep_trainer.settings import Settings
 from hypersweep_trainer.startup import Interruption
@@ -87,6 +90,16 @@ def predictions(name: str, interruption: Interruption) -> list[Path]:
     return list(paths.values())
 
 
+def suspects(path: Path, interruption: Interruption) -> None:
+    """What the folder `mistakes` shows of labels that are wrong: here every 40th of digits' validation part is, on purpose."""
+    training, _ = trained(interruption, **TASKS["digits"], dropout=0.3)
+    changed = training.data.val[::40]
+    training.data.y[changed] = (training.data.y[changed] + 3) % len(training.data.classes)
+    with tempfile.TemporaryDirectory() as place:
+        write(training, Path(place))
+        shutil.copy(Path(place) / "confidently_wrong.png", path)
+
+
 def save(figure: Figure, path: Path) -> None:
     """With thin frames, as PNG."""
     FigureCanvasAgg(figure)
@@ -106,6 +119,7 @@ def main(_arguments: Sequence[str]) -> int:
     losses(FOLDER / "losses.png", interruption)
     for name in TASKS:
         predictions(name, interruption)
+    suspects(FOLDER / "digits-suspects.png", interruption)
     pages(FOLDER, interruption)
     print(*sorted(FOLDER.glob("*.png")), sep="\n")
     return 0
