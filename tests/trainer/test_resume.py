@@ -175,6 +175,25 @@ def test_checkpoint_every_spaces_them(tmp_path: Path) -> None:
     assert [int(path.name[6:13]) for path in sorted((tmp_path / "third").iterdir())] == [3, 4]
 
 
+def test_a_checkpoint_of_an_older_version_goes_on(tmp_path: Path) -> None:
+    """It lacks what later versions added; the end is the same, but for what was seen of gradients."""
+    expected = attempt(tmp_path / "whole", **MLP)
+    epochs = attempt(tmp_path / "old", stop=20, **MLP)
+    checkpoints = Checkpoints(tmp_path / "old")
+    state = checkpoints.latest()
+    assert state is not None
+    for added in ("watch", "bounds"):
+        del state["training"][added]
+    for setting in ("heads", "mistakes"):
+        del state["training"]["settings"][setting]
+    checkpoints.save(state, epoch=1, batch=8)
+    assert epochs + attempt(tmp_path / "old", **MLP) == expected
+    ends = [final(tmp_path / name)["training"] for name in ("old", "whole")]
+    for end in ends:
+        del end["watch"]
+    assert_equal(*ends)
+
+
 def test_a_directory_of_other_settings_is_refused(tmp_path: Path) -> None:
     """Two trials must not share a directory; what may differ between attempts may."""
     attempt(tmp_path, **MLP)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from hypersweep_trainer.exits import BadInputError
-from hypersweep_trainer.settings import MAY_CHANGE
+from hypersweep_trainer.settings import MAY_CHANGE, Settings
 
 if TYPE_CHECKING:
     from hypersweep_trainer.train import Training
@@ -37,12 +37,15 @@ def state_of(training: Training) -> dict[str, Any]:
 
 
 def restore(training: Training, state: dict[str, Any]) -> None:
-    """Go on from `state`. Raises BadInputError if it is of a training with other settings."""
-    then, now = state["settings"], training.settings.model_dump(exclude=MAY_CHANGE)
-    if differing := [f"{name} {then.get(name)}, now {now[name]}" for name in now if then.get(name) != now[name]]:
+    """Go on from `state`. Raises BadInputError if it is of a training with other settings.
+
+    An older version's lacks parts that came later: what was seen is seen anew, and its new settings were at their defaults.
+    """
+    then, now = Settings().model_dump() | state["settings"], training.settings.model_dump(exclude=MAY_CHANGE)
+    if differing := [f"{name} {then[name]}, now {now[name]}" for name in now if then[name] != now[name]]:
         raise BadInputError(f"checkpoint directory: found a training with other settings ({'; '.join(differing)})")
     for name in PROGRESS:
-        setattr(training, name, state[name])
+        setattr(training, name, state.get(name, getattr(training, name)))
     try:
         training.model.load_state_dict(state["model"])
     except RuntimeError as error:  # the same settings, but code of the user's that has changed
@@ -51,7 +54,8 @@ def restore(training: Training, state: dict[str, Any]) -> None:
     training.optimizer.load_state_dict(state["optimizer"])
     training.plateau.restore(state["plateau"])
     training.scaler.load_state_dict(state["scaler"])
-    training.watch.restore(state["watch"])
+    if "watch" in state:
+        training.watch.restore(state["watch"])
     if training.averages:
         training.averages.restore(state["averages"])
     training.shuffle.set_state(state["shuffle"])
