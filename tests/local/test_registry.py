@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import numpy as np
 import pytest
 import torch
@@ -74,7 +73,6 @@ def test_the_best_model_is_loaded_by_its_alias_and_answers_over_http(
 
     uri = f"models:/{asked['registerModel']}@champion"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", folder.uri)
-    mlflow.set_tracking_uri(None)  # the environment's
     _, pictures, shown = digits()
     assert pictures.shape[1:] == (1, 8, 8)
     from mlflow import pyfunc

@@ -1,10 +1,12 @@
 """A run's model becomes a version of a registered model: on each adapter and database, with models that MLflow itself made."""
 
 import asyncio
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 import mlflow
 import pytest
@@ -74,13 +76,13 @@ def loaded(uri: str, model: str) -> list[float]:
 
 @contextmanager
 def tracking_to(uri: str) -> Iterator[None]:
-    """MLflow's own functions know one server at a time."""
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(uri)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
+    """MLflow's own functions know one server at a time, and a URI that was set beats the environment's in later tests."""
+    with mock.patch.dict(os.environ):  # set_tracking_uri changes it
+        mlflow.set_tracking_uri(uri)
+        try:
+            yield
+        finally:
+            mlflow.set_tracking_uri(None)  # type: ignore[arg-type]
 
 
 async def test_a_model_is_registered_once_however_often_it_is_asked_for(store: Store, tmp_path: Path) -> None:

@@ -96,6 +96,25 @@ def test_training_starts_without_what_it_does_not_use() -> None:
     assert re.fullmatch(r"torch\._dynamo\.\w+ .*/torch/_dynamo/__init__\.py", compiler)
 
 
+STALE = """
+import sys
+import torch
+from hypersweep_trainer.startup import defer_compiler
+defer_compiler()
+stand_in = sys.modules["torch._dynamo"]
+torch._dynamo.exc
+print(hasattr(stand_in, "no_such_name"), hasattr(sys.modules["torch._dynamo"], "exc"))
+"""
+
+
+def test_the_compiler_stays_whole_when_something_still_holds_its_stand_in() -> None:
+    """Once loaded, the real one is not loaded a second time: that one would lack its parts."""
+    done = subprocess.run(
+        [sys.executable, "-c", STALE], capture_output=True, text=True, timeout=PROCESS_SECONDS, check=True
+    )
+    assert done.stdout.split() == ["False", "True"]
+
+
 # A container as strict as they come: root file system read-only, /tmp alone writable, a user that no file knows, no
 # capability but to read what the tests' user can read (its Python may lie in a closed home).
 BARE = """

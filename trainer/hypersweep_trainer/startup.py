@@ -79,7 +79,8 @@ class CompilerStandIn(ModuleType):
         """Nothing is compiled: there is no graph."""
 
     def __getattr__(self, name: str) -> Any:
-        sys.modules.pop(self.__name__, None)
+        if sys.modules.get(self.__name__) is self:  # the real one, loaded anew, would lack what it has loaded
+            del sys.modules[self.__name__]
         return getattr(importlib.import_module(self.__name__), name)
 
 
