@@ -57,9 +57,10 @@ def report(error: Exception | None, tracker: Tracker) -> ExitCode:
     code = exit_code(error) if error else ExitCode.DONE
     text = detail = ""
     if error:
-        text = str(error) if isinstance(error, TrainerError) else f"{type(error).__name__}: {error}"
-        ours = isinstance(error, TrainerError)
-        detail = getattr(error, "detail", "") if ours else "".join(traceback.format_exception(error))
+        if isinstance(error, TrainerError):
+            text, detail = str(error), error.detail
+        else:
+            text, detail = f"{type(error).__name__}: {error}", "".join(traceback.format_exception(error))
         log.error("%s%s", detail, f"{code.name.lower()}: {text}")
     if path := message_path(os.environ):
         message = termination_message(

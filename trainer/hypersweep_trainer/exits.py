@@ -59,6 +59,7 @@ class TrainerError(Exception):
     """What ends a training before its time; `code` is the process's exit code."""
 
     code = ExitCode.INTERNAL
+    detail = ""  # what the log says besides, such as a stack
 
 
 class BadInputError(TrainerError):
