@@ -24,6 +24,25 @@ from tests.trainer.runs import PROCESS_SECONDS, command, learn
 # A last batch of 5, so that the parts of the two processes differ in size; and a batch in two parts besides.
 SETTINGS = {"epochs": 12, "lr": 0.005, "batch_size": 52, "accumulate": 2, "weight_decay": 0.01, "ema": 0.9}
 FLAGS = [f"--{name}={value}" for name, value in SETTINGS.items()]
+THREADS_AT_THE_END = """
+import sys
+from pathlib import Path
+
+from hypersweep_trainer.__main__ import main
+from hypersweep_trainer.processes import Processes
+
+
+def threads(when):
+    names = sorted(file.read_text().strip() for file in Path("/proc/self/task").glob("*/comm"))
+    print(f"{when} {' '.join(names)}\\n", end="", flush=True)
+
+
+leave = Processes.leave
+Processes.leave = lambda processes: (threads("before"), leave(processes))
+code = main(sys.argv[1:])
+threads("after")
+sys.exit(code)
+"""
 TOGETHER = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "29500"}
 
 
@@ -48,6 +67,19 @@ def test_two_processes_have_the_curve_of_one_with_the_whole_batch_across_a_signa
         for name in ("train_loss", "val_loss", "val_accuracy", "val_auc", "lr"):
             assert both[name] == pytest.approx(one[name], rel=2e-4), name
     assert (begun + rest).count("baselines:") == 1
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="threads of torch have names in /proc alone")
+def test_no_thread_of_the_group_is_left_when_the_training_is_over(tmp_path: Path) -> None:
+    """It could abort the process while the interpreter ends: what was trained would count as a crash."""
+    script = tmp_path / "train.py"
+    script.write_text(THREADS_AT_THE_END)
+    done = torchrun(str(script), "--epochs=2", "--baselines=false")
+    assert done.returncode == 0, done.stderr
+    before, after = (re.findall(rf"{when} .*", done.stdout) for when in ("before", "after"))
+    assert len(before) == len(after) == 2
+    assert all("gloo" in line for line in before)
+    assert not any("gloo" in line for line in after), after
 
 
 @pytest.mark.parametrize(
@@ -105,12 +137,16 @@ def port(checkpoints: Path) -> str:
 
 def by_torchrun(checkpoints: Path) -> str:
     """What two processes print that torchrun starts."""
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone"]
-    environment = {**os.environ, "HYPERSWEEP_CHECKPOINT_DIR": str(checkpoints)}
-    run = [*torchrun, "-m", "hypersweep_trainer", *FLAGS]
-    done = subprocess.run(run, env=environment, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False)
+    done = torchrun("-m", "hypersweep_trainer", *FLAGS, HYPERSWEEP_CHECKPOINT_DIR=str(checkpoints))
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def torchrun(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Two processes of it, to their end."""
+    run = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--standalone", *arguments]
+    environment = {**os.environ, **environment}
+    return subprocess.run(run, env=environment, capture_output=True, text=True, timeout=PROCESS_SECONDS, check=False)
 
 
 def heard_until(lines: Iterable[str], start: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ the mean over processes is the whole batch's. Process 0 alone reports results an
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import Any
 
 import torch
@@ -69,7 +70,11 @@ class Processes:
         return found
 
     def leave(self) -> None:
-        """Nobody waits for anybody any more."""
+        """Nobody waits for anybody any more.
+
+        The group's threads end here if nobody holds what `wrapped` returned. A thread that is left over can abort the
+        interpreter while it ends, with exit code -6: https://github.com/pytorch/pytorch/pull/179291.
+        """
         if self.size > 1 and distributed.is_initialized():
             distributed.destroy_process_group()
 
@@ -84,6 +89,8 @@ def join(rank: int, size: int, *, settings: Settings, device: torch.device) -> P
         )
     if device.type == "cuda":
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    import_module("torch.distributed.nn")  # first: its functions' defaults would hold the group for ever
+
     backend = "nccl" if device.type == "cuda" else "gloo"
     distributed.init_process_group(backend, init_method="env://", rank=rank, world_size=size)
     return Processes(rank, size, device)
