@@ -2,19 +2,17 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
-from hypersweep.core.conditions import is_true
 from hypersweep.core.errors import TrackingUnavailable
 from hypersweep.core.trial import Outcome, Phase, Reason
 from hypersweep.tracking import records
 from hypersweep.tracking.base import Run
 from tests.core.builders import make_spec
+from tests.engine.courses import Course, hold, train
 from tests.engine.simulation import SimulatedCluster, SimulatedHost
-
-LATER = 70.0  # seconds: longer than the ledger's open trials go unread
 
 
 @pytest.mark.parametrize("kind", ["fail before", "fail after"])
@@ -35,27 +33,11 @@ def test_one_run_a_trial_whichever_answer_is_lost(kind: str, phase: Phase) -> No
 async def _sweep(kind: str, n: int, phase: Phase) -> tuple[SimulatedCluster, bool]:
     """A sweep of two trials, one after the other, and whether it came to its n-th request."""
     cluster = SimulatedCluster(make_spec(trials={"max": 2, "parallel": 1, "attempts": 1, "maxFailed": 2}))
-    host = SimulatedHost(cluster)
     cluster.faults.set(kind, n)
-    for _ in range(40):
-        cluster.catch_up()
-        await host.look()
-        cluster.now += LATER
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                await _log(cluster, job.run)
-                reason = "" if phase is Phase.SUCCEEDED else Reason.OUT_OF_MEMORY
-                cluster.end(key, phase, reason=reason)
-        if is_true(cluster.status, "Finished"):
-            return cluster, cluster.faults.countdown < 0
-    raise AssertionError(f"it has not ended: {cluster.status}")
-
-
-async def _log(cluster: SimulatedCluster, run: str) -> None:
-    """The trainer logs its objective: that is no request of the operator's."""
-    fail, cluster.store.fail = cluster.store.fail, lambda *_: None
-    await cluster.store.log(run, metrics={"loss": 0.5})
-    cluster.store.fail = fail
+    reason = "" if phase is Phase.SUCCEEDED else Reason.OUT_OF_MEMORY
+    trained = partial(train, metrics={"loss": 0.5}, phase=phase, reason=reason)
+    await Course(SimulatedHost(cluster), trained).to_the_end()
+    return cluster, cluster.faults.countdown < 0
 
 
 def _trials(cluster: SimulatedCluster) -> list[Run]:
@@ -74,9 +56,10 @@ def test_a_trial_that_was_reopened_runs_though_the_answer_was_lost_and_the_token
 async def _reopened() -> None:
     cluster = SimulatedCluster(make_spec(trials={"max": 2, "parallel": 1, "attempts": 1, "maxFailed": 2}, retry="b"))
     host = SimulatedHost(cluster)
-    await _until(cluster, host, lambda: bool(cluster.active()))
+    course = Course(host, hold)
+    await course.until(lambda: bool(cluster.active()))
     cluster.end((0, 1), Phase.FAILED, reason=Reason.CRASHED)
-    await _until(cluster, host, lambda: 1 in cluster.active())
+    await course.until(lambda: 1 in cluster.active())
     await host.look()  # and a heartbeat with it, so that the next request that logs is that which reopens
     cluster.edit(retry="a")
     cluster.store.fail = lambda _n, verb, when: (
@@ -88,17 +71,7 @@ async def _reopened() -> None:
     cluster.edit(retry="b")
     await host.look()
     cluster.end((1, 1), Phase.FAILED, reason=Reason.OUT_OF_MEMORY)
-    await _until(cluster, host, lambda: (0, 2) in cluster.launched)
-
-
-async def _until(cluster: SimulatedCluster, host: SimulatedHost, done: Callable[[], bool]) -> None:
-    for _ in range(40):
-        cluster.catch_up()
-        await host.look()
-        cluster.now += LATER
-        if done():
-            return
-    raise AssertionError(cluster.status)
+    await course.until(lambda: (0, 2) in cluster.launched)
 
 
 @pytest.mark.parametrize("lost", ["before", "after"])
@@ -124,15 +97,5 @@ async def _four_points(struck: int, seed: int, lost: str) -> SimulatedCluster:
             raise TrackingUnavailable("injected")
 
     cluster.store.fail = fail
-    host = SimulatedHost(cluster)
-    for _ in range(60):
-        cluster.catch_up()
-        await host.look()
-        cluster.now += 2.0
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                await _log(cluster, job.run)
-                cluster.end(key, Phase.SUCCEEDED)
-        if is_true(cluster.status, "Finished"):
-            break
+    await Course(SimulatedHost(cluster), partial(train, metrics={"loss": 0.5}), pause=2.0).to_the_end()
     return cluster

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,14 +11,14 @@ from hypersweep.controller.book import Book
 from hypersweep.core.aim import Aim
 from hypersweep.core.conditions import is_true
 from hypersweep.core.range_test import ANSWER, FIRST
-from hypersweep.core.trial import Outcome, Phase, Reason, Trial
+from hypersweep.core.trial import Attempt, Outcome, Phase, Reason, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.archive import archived
 from tests.core.builders import make_spec
-from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
+from tests.engine.courses import Course, by_others
+from tests.engine.simulation import SimulatedCluster, SimulatedHost
 
 FOUND = {"sgd": (0.01, 0.1), "adam": (1e-4, 1e-3)}
-LATER = 70.0  # seconds: longer than the ledger's open trials go unread
 
 
 def sweep(**changes: Any) -> SimulatedCluster:
@@ -35,17 +36,22 @@ def sweep(**changes: Any) -> SimulatedCluster:
 
 async def log(cluster: SimulatedCluster, run: str, *, silent: bool) -> None:
     """What a trainer writes, which is no request of the operator's: an objective, and of a range test, too good a one."""
-    fail, cluster.store.fail = cluster.store.fail, lambda *_: None
     tags = cluster.store.runs[run].tags
-    if int(tags[records.TRIAL]) < FIRST:
-        await cluster.store.log(run, metrics={"loss": 0.5}, step=1)
-    else:
-        await cluster.store.log(run, metrics={"loss": 1e-9}, step=1)
-    if int(tags[records.TRIAL]) >= FIRST and not silent:
-        low, high = FOUND[json.loads(tags[records.PARAMETERS])["optimizer"]]
-        said = {"verdict": "Falls", "reason": "because", "suggestion": {"min": low, "max": high}}
-        await cluster.store.log(run, tags={ANSWER: json.dumps(said)})
-    cluster.store.fail = fail
+    is_trial = int(tags[records.TRIAL]) < FIRST
+    with by_others(cluster):
+        await cluster.store.log(run, metrics={"loss": 0.5 if is_trial else 1e-9}, step=1)
+        if not is_trial and not silent:
+            low, high = FOUND[json.loads(tags[records.PARAMETERS])["optimizer"]]
+            said = {"verdict": "Falls", "reason": "because", "suggestion": {"min": low, "max": high}}
+            await cluster.store.log(run, tags={ANSWER: json.dumps(said)})
+
+
+async def train(cluster: SimulatedCluster, job: Attempt, *, silent: bool, phase: Phase) -> None:
+    """A trial succeeds; a range test ends so."""
+    await log(cluster, job.run, silent=silent)
+    ends = phase if job.trial >= FIRST else Phase.SUCCEEDED
+    reason = "" if ends is Phase.SUCCEEDED else Reason.CRASHED
+    cluster.end((job.trial, job.number), ends, reason=reason, message="boom")
 
 
 async def run(
@@ -53,23 +59,9 @@ async def run(
 ) -> tuple[SimulatedCluster, bool]:
     """The sweep to its end, and whether it came to its n-th request. `silent`: the trainer knows no range tests."""
     cluster = sweep(**changes)
-    host = SimulatedHost(cluster)
     cluster.faults.set(kind, n)
-    for _ in range(60):
-        cluster.catch_up()
-        try:
-            await host.look()
-        except Killed:
-            host = SimulatedHost(cluster)
-        cluster.now += LATER
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                await log(cluster, job.run, silent=silent)
-                ends = phase if key[0] >= FIRST else Phase.SUCCEEDED
-                cluster.end(key, ends, reason="" if ends is Phase.SUCCEEDED else Reason.CRASHED, message="boom")
-        if is_true(cluster.status, "Finished"):
-            return cluster, cluster.faults.countdown < 0
-    raise AssertionError(f"it has not ended: {cluster.status}")
+    await Course(SimulatedHost(cluster), partial(train, silent=silent, phase=phase), revived=True).to_the_end()
+    return cluster, cluster.faults.countdown < 0
 
 
 def assignments(cluster: SimulatedCluster) -> dict[int, dict[str, object]]:
@@ -160,16 +152,16 @@ def test_no_strategy_and_no_stopper_sees_a_range_test(restarted: bool) -> None:
     cluster = sweep(earlyStopping=rule)
     host = SimulatedHost(cluster)
 
+    async def train_range_tests(_: SimulatedCluster, job: Attempt) -> None:
+        if job.trial >= FIRST:
+            await log(cluster, job.run, silent=False)
+            await host.look()  # its curve is there to be read
+            cluster.end((job.trial, job.number), Phase.SUCCEEDED)
+
     async def until_both_have_ended() -> None:
+        course = Course(host, train_range_tests)
         for _ in range(12):
-            cluster.catch_up()
-            await host.look()
-            cluster.now += LATER
-            for key, job in list(cluster.jobs.items()):
-                if not job.phase.ended and key[0] >= FIRST:
-                    await log(cluster, job.run, silent=False)
-                    await host.look()  # its curve is there to be read
-                    cluster.end(key, Phase.SUCCEEDED)
+            await course.look()
 
     asyncio.run(until_both_have_ended())
     if restarted:

@@ -1,5 +1,6 @@
 """The best model at the end of a sweep: registered once, whatever happens meanwhile, and never in the way of the end."""
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -7,9 +8,11 @@ import pytest
 from hypersweep.controller.registrar import Registrar
 from hypersweep.core.conditions import is_true
 from hypersweep.core.errors import TrackingRefused, TrackingUnavailable
-from hypersweep.core.trial import Phase
+from hypersweep.core.trial import Attempt, Phase
 from hypersweep.tracking import records
 from tests.core.builders import make_spec
+from tests.engine import courses
+from tests.engine.courses import Course
 from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 
 ASKED: dict[str, Any] = {"registerModel": "team.digits", "alias": "champion"}
@@ -23,29 +26,21 @@ def make_cluster(**changes: Any) -> SimulatedCluster:
 
 
 async def to_the_end(
-    cluster: SimulatedCluster, host: SimulatedHost, *, models: bool = True, settled: bool = True, looks: int = 60
+    cluster: SimulatedCluster, host: SimulatedHost, *, models: bool = True, settled: bool = True, looks: int = 40
 ) -> None:
     """Look until the sweep has ended and, if `settled`, nothing is pending; trials log their results and, if wanted, models."""
-    for _ in range(looks):
-        cluster.catch_up()
-        await host.look()
-        cluster.now += 1.5
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                await train(cluster, job.trial, job.run, models=models)
-                cluster.end(key, Phase.SUCCEEDED)
-        if is_true(cluster.status, "Finished") and (said(cluster).get("state") != "Pending" or not settled):
-            return
-    raise AssertionError(f"it has not come to that: {cluster.status}")
+
+    def done() -> bool:
+        return is_true(cluster.status, "Finished") and (said(cluster).get("state") != "Pending" or not settled)
+
+    await Course(host, partial(train, models=models), pause=1.5).until(done, looks=looks)
 
 
-async def train(cluster: SimulatedCluster, trial: int, run: str, *, models: bool) -> None:
-    """The trainer's requests are none of the operator's."""
-    fail, cluster.store.fail = cluster.store.fail, lambda *_: None
-    await cluster.store.log(run, metrics={"loss": LOSS.get(trial, 0.1), "ms": MS.get(trial, 3.0)})
+async def train(cluster: SimulatedCluster, job: Attempt, *, models: bool) -> None:
     if models:
-        cluster.store.artifacts[run, "model/MLmodel"] = "flavors: {}"
-    cluster.store.fail = fail
+        cluster.store.artifacts[job.run, "model/MLmodel"] = "flavors: {}"
+    metrics = {"loss": LOSS.get(job.trial, 0.1), "ms": MS.get(job.trial, 3.0)}
+    await courses.train(cluster, job, metrics=metrics)
 
 
 def fail_at(cluster: SimulatedCluster, verbs: tuple[str, ...], error: Exception, *, times: int = 10**6) -> list[str]:
@@ -149,14 +144,10 @@ async def test_a_model_that_nobody_logged_is_said_and_the_sweep_is_complete_all_
 
 async def test_a_sweep_that_failed_registers_nothing() -> None:
     cluster = make_cluster(trials={"max": 3, "parallel": 1, "attempts": 1, "maxFailed": 0})
-    host = SimulatedHost(cluster)
+    crash = partial(courses.train, metrics={}, phase=Phase.FAILED, reason="Crashed", message="no data")
+    course = Course(SimulatedHost(cluster), crash, pause=1.5)
     for _ in range(20):
-        cluster.catch_up()
-        await host.look()
-        cluster.now += 1.5
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                cluster.end(key, Phase.FAILED, reason="Crashed", message="no data")
+        await course.look()
     assert is_true(cluster.status, "Failed")
     assert condition(cluster) == ("False", "SweepFailed")
     assert versions(cluster) == []

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -11,10 +12,10 @@ from hypersweep.controller import reporter
 from hypersweep.controller.reporter import Reporter
 from hypersweep.core.conditions import is_true
 from hypersweep.core.errors import TrackingRefused, TrackingUnavailable
-from hypersweep.core.trial import Phase
 from hypersweep.tracking import records, reports
 from hypersweep.tracking.base import Run
 from tests.core.builders import make_spec
+from tests.engine.courses import Course, train
 from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
 
 WRITTEN = {"state": "Written", "path": "hypersweep-report/report.md"}
@@ -28,24 +29,12 @@ async def to_the_end(
     cluster: SimulatedCluster, host: SimulatedHost, *, until: Callable[[], bool] | None = None
 ) -> None:
     """Look until the sweep has ended and its report is settled."""
-    for _ in range(60):
-        cluster.catch_up()
-        await host.look()
-        cluster.now += 1.5
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                await log(cluster, job.run)
-                cluster.end(key, Phase.SUCCEEDED)
-        if until() if until else is_true(cluster.status, "Finished") and state(cluster) != "Pending":
-            return
-    raise AssertionError(f"it has not come to that: {cluster.status}")
 
+    def settled() -> bool:
+        return is_true(cluster.status, "Finished") and state(cluster) != "Pending"
 
-async def log(cluster: SimulatedCluster, run: str) -> None:
-    """The trainer logs: that is no request of the operator's."""
-    fail, cluster.store.fail = cluster.store.fail, lambda *_: None
-    await cluster.store.log(run, metrics={"loss": 0.5, "ms": 3.0})
-    cluster.store.fail = fail
+    course = Course(host, partial(train, metrics={"loss": 0.5, "ms": 3.0}), pause=1.5)
+    await course.until(until or settled)
 
 
 def state(cluster: SimulatedCluster) -> str | None:

@@ -1,18 +1,18 @@
 """What a sweep learns from others, through kills, lost answers and experiments that change meanwhile: always the same."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 import pytest
 
 from hypersweep.core.conditions import is_true
-from hypersweep.core.trial import Phase
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FINISHED, Run
 from tests.core.builders import make_spec
-from tests.engine.simulation import Killed, SimulatedCluster, SimulatedHost
+from tests.engine.courses import LATER, Course, by_others, train
+from tests.engine.simulation import SimulatedCluster, SimulatedHost
 
-LATER = 70.0  # seconds: longer than the ledger's open trials go unread
 SPEC = {
     "strategy": {"name": "TPE", "settings": {"startup": 4}},
     "warmStart": [{"experiment": "others"}],
@@ -23,13 +23,12 @@ SPEC = {
 async def add_other(cluster: SimulatedCluster, name: str, lr: str, loss: float) -> None:
     """Somebody's run, which is no request of the operator's."""
     store = cluster.store
-    fail, store.fail = store.fail, lambda *_: None
-    run = await store.create_run(
-        experiment=await store.experiment("others"), name=name, tags={}, started=len(store.runs)
-    )
-    await store.log(run.id, params={"lr": lr}, metrics={"loss": loss})
-    await store.finish(run.id, status=FINISHED, ended=0.0)
-    store.fail = fail
+    with by_others(cluster):
+        run = await store.create_run(
+            experiment=await store.experiment("others"), name=name, tags={}, started=len(store.runs)
+        )
+        await store.log(run.id, params={"lr": lr}, metrics={"loss": loss})
+        await store.finish(run.id, status=FINISHED, ended=0.0)
 
 
 async def begun(**changes: Any) -> SimulatedCluster:
@@ -42,28 +41,25 @@ async def begun(**changes: Any) -> SimulatedCluster:
     return cluster
 
 
-async def to_its_end(cluster: SimulatedCluster, *, add: bool = False) -> None:
-    """The sweep, its process restarted whenever it is killed; with `add`, others go on logging meanwhile."""
-    host = SimulatedHost(cluster)
-    for turn in range(60):
-        cluster.catch_up()
-        try:
-            await host.look()
-        except Killed:
-            host = SimulatedHost(cluster)
-        cluster.now += LATER
-        if add and standing(cluster, records.KIND_TRIAL):
+def course_of(cluster: SimulatedCluster) -> Course:
+    return Course(SimulatedHost(cluster), partial(train, metrics={"loss": 0.5}), revived=True)
+
+
+async def to_its_end(cluster: SimulatedCluster) -> None:
+    """The sweep, its process restarted whenever it is killed."""
+    await course_of(cluster).to_the_end()
+
+
+async def among_others(cluster: SimulatedCluster) -> None:
+    """The sweep to its end, while others go on logging, and the process is another one now and then."""
+    course = course_of(cluster)
+    for turn in range(40):
+        await course.look()
+        if standing(cluster, records.KIND_TRIAL):
             await add_other(cluster, f"new-{turn}", "0.09", -5.0)
-            host = SimulatedHost(cluster) if turn % 4 == 0 else host  # and the process is another one now and then
-        for key, job in list(cluster.jobs.items()):
-            if not job.phase.ended:
-                fail, cluster.store.fail = cluster.store.fail, lambda *_: None
-                await cluster.store.log(job.run, metrics={"loss": 0.5})
-                cluster.store.fail = fail
-                cluster.end(key, Phase.SUCCEEDED)
-        if is_true(cluster.status, "Finished"):
-            return
-    raise AssertionError(f"it has not ended: {cluster.status}")
+            if turn % 4 == 0:
+                course.host = SimulatedHost(cluster)
+    assert is_true(cluster.status, "Finished"), cluster.status
 
 
 def standing(cluster: SimulatedCluster, kind: str) -> list[Run]:
@@ -123,7 +119,7 @@ async def test_what_others_log_later_changes_nothing() -> None:
     """A restart reads what was taken, not what is there by then."""
     calm, busy = await begun(), await begun()
     await to_its_end(calm)
-    await to_its_end(busy, add=True)
+    await among_others(busy)
     assert assignments(busy) == assignments(calm)
     assert busy.store.requests.count("find") == 1
 
