@@ -1,56 +1,29 @@
-"""The ledger's operations, on the fake store: what each leaves behind, and what odd ledgers do to it."""
+"""The ledger's operations on trials, on the fake store: what each leaves behind, and what odd ledgers do to it."""
 
 import json
 import math
 from dataclasses import replace
-from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from hypersweep.core.errors import TrackingNotFound, TrackingRefused, TrackingUnavailable
-from hypersweep.core.reading import Reading
-from hypersweep.core.snapshot import Ending
-from hypersweep.core.spec import Constraint, Objective
 from hypersweep.core.trial import Outcome, Result, Trial
 from hypersweep.tracking import records
 from hypersweep.tracking.base import FAILED, FINISHED, KILLED, RUNNING, Run
-from hypersweep.tracking.ledger import Identity, Ledger, Owner
+from hypersweep.tracking.ledger import Ledger
 from tests.fakes.store import FakeStore
-
-NOW = 1_000_000.0
-IDENTITY = Identity(sweep="team/digits", search="0123456789ab", experiment="digits")
-LOSS = Reading(objectives=(Objective.model_validate({"metric": "loss", "goal": "Minimize"}),))
-ME = Owner(operator="op", sweep="uid")
-DONE = Ending(reason="MaxTrials", message="all trials are done", complete=True)
+from tests.tracking.ledgers import IDENTITY, LOSS, NOW, fail_at, never, new_store, plan, reopened, succeeded
 
 
 @pytest.fixture
 def store() -> FakeStore:
-    return FakeStore(clock=lambda: NOW + 50)
+    return new_store()
 
 
 @pytest.fixture
 async def ledger(store: FakeStore) -> Ledger:
     """Open, and empty."""
     return await reopened(store)
-
-
-async def reopened(store: FakeStore, identity: Identity = IDENTITY) -> Ledger:
-    """As after a restart: nothing is remembered."""
-    ledger = Ledger(store, identity, lineage={"hypersweep.version": "1"})
-    await ledger.open(NOW)
-    return ledger
-
-
-async def plan(ledger: Ledger, index: int = 0, **changes: Any) -> Trial:
-    given: dict[str, Any] = {"name": "", "retry": "", "tags": {}, "now": NOW + index} | changes
-    return await ledger.plan(index, {"lr": 1e-05, "layers": 2, "optimizer": "adam", "nesterov": True}, **given)
-
-
-def succeeded(value: float | None = 0.5, **changes: Any) -> Result:
-    return replace(Result(outcome=Outcome.SUCCEEDED, value=value, ended=NOW + 100), **changes)
 
 
 def live_runs(store: FakeStore, index: int = 0) -> list[Run]:
@@ -62,108 +35,19 @@ def live_runs(store: FakeStore, index: int = 0) -> list[Run]:
     ]
 
 
-# ---- the sweep's own run ---------------------------------------------------------------------------------------------
+async def duplicate(store: FakeStore, trial: Trial, *, started: float, outcome: str | None = None) -> str:
+    """A second run of the same trial."""
+    run = store.runs[trial.run]
+    tags = {**run.tags, **({records.OUTCOME: outcome} if outcome else {})}
+    made = await store.create_run(
+        experiment=run.experiment, name=tags.pop("mlflow.runName"), tags=tags, started=started
+    )
+    return made.id
 
 
-async def test_opening_twice_gives_the_same_parent(store: FakeStore) -> None:
-    """The ledger outlives the operator."""
-    assert (await reopened(store)).parent.run == (await reopened(store)).parent.run
-    assert len(store.runs) == 1
-
-
-async def test_another_search_of_the_same_name_is_another_sweep(store: FakeStore) -> None:
-    """Trials of one question never count for another."""
-    ledger = await reopened(store)
-    await plan(ledger)
-    other = await reopened(store, replace(IDENTITY, search="ba9876543210"))
-    assert other.parent.run != ledger.parent.run
-    assert await other.history() == []
-
-
-async def test_of_two_parents_the_earliest_stays(store: FakeStore) -> None:
-    """Two operators that opened at once agree, and the other run is closed."""
-    first = await reopened(store)
-    tags = records.identity_tags(IDENTITY, records.KIND_SWEEP)
-    second = await store.create_run(experiment=first.parent.experiment, name="x", tags=tags, started=NOW + 1)
-    assert (await reopened(store)).parent.run == first.parent.run
-    assert store.runs[second.id].status == KILLED
-    assert store.runs[second.id].tags[records.SUPERSEDED_BY] == first.parent.run
-    assert first.parent.run == (await reopened(store)).parent.run
-
-
-async def test_a_deleted_parent_is_made_anew_and_trials_stay(store: FakeStore, ledger: Ledger) -> None:
-    """Trials are found by the sweep's identity, not by their parent."""
-    trial = await plan(ledger)
-    store.delete(ledger.parent.run)
-    again = await reopened(store)
-    assert again.parent.run != ledger.parent.run
-    assert [t.run for t in await again.history()] == [trial.run]
-
-
-async def test_a_heartbeat_shows_on_the_parent_and_is_released(store: FakeStore, ledger: Ledger) -> None:
-    """Others see who works on the sweep, since when, and that it is free again."""
-    await ledger.heartbeat(ME, NOW + 60)
-    seen = (await reopened(store)).parent
-    assert (seen.owner, seen.heartbeat, seen.released) == (ME, NOW + 60, False)
-    await ledger.release(ME)
-    assert (await reopened(store)).parent.released
-
-
-async def test_a_heartbeat_does_not_write_over_another_owner(store: FakeStore, ledger: Ledger) -> None:
-    """Who took the sweep over keeps it; the former owner learns of it, and does not release what is not its own."""
-    await ledger.heartbeat(ME, NOW)
-    other, them = await reopened(store), Owner(operator="other", sweep="x")
-    await other.heartbeat(them, NOW + 300)
-    assert (await ledger.heartbeat(ME, NOW + 301)).owner == them
-    await ledger.release(ME)
-    seen = (await reopened(store)).parent
-    assert (seen.owner, seen.heartbeat, seen.released) == (them, NOW + 300, False)
-
-
-async def test_a_heartbeat_on_a_deleted_parent_is_not_found(store: FakeStore, ledger: Ledger) -> None:
-    """The loop opens the ledger anew then."""
-    store.delete(ledger.parent.run)
-    with pytest.raises(TrackingNotFound):
-        await ledger.heartbeat(ME, NOW)
-
-
-async def test_a_finished_sweep_says_how_it_ended(store: FakeStore, ledger: Ledger) -> None:
-    """In MLflow's pages: status, counts, the best trial and its value; a heartbeat afterwards opens it again."""
-    best = await ledger.commit(await plan(ledger), succeeded(0.25))
-    counts = {Outcome.SUCCEEDED: 1, Outcome.FAILED: 2}
-    await ledger.finish(ending=DONE, best=best, counts=counts, spent={"nvidia.com/gpu": 1.5}, now=NOW + 9)
-    run = store.runs[ledger.parent.run]
-    assert run.metrics["resource_hours/nvidia.com/gpu"].value == 1.5
-    assert (run.status, run.ended, run.metrics["best"].value) == (FINISHED, NOW + 9, 0.25)
-    assert run.tags["hypersweep.reason"] == "MaxTrials"
-    assert run.tags["hypersweep.best.run"] == best.run
-    assert (run.tags["hypersweep.trials.succeeded"], run.tags["hypersweep.trials.failed"]) == ("1", "2")
-    await ledger.heartbeat(ME, NOW + 20)
-    assert store.runs[ledger.parent.run].status == RUNNING
-
-
-async def test_a_failed_sweep_is_a_failed_run(store: FakeStore, ledger: Ledger) -> None:
-    """Without a best trial there is no best metric."""
-    await ledger.finish(ending=replace(DONE, complete=False), best=None, counts={}, spent={}, now=NOW)
-    assert store.runs[ledger.parent.run].status == FAILED
-    assert not store.runs[ledger.parent.run].metrics
-
-
-async def test_what_a_trial_has_used_outlives_its_attempts_its_end_and_a_new_chance(
-    store: FakeStore, ledger: Ledger
-) -> None:
-    """Each writes the whole account; a ledger read anew has it."""
-    used: list[dict[str, dict[str, float]]] = [{"a": {"cpu": 0.5}}]
-    trial = await ledger.account(await plan(ledger), used[0])
-    used.append({**used[0], "b": {"cpu": 0.25, "nvidia.com/gpu": 0.125}})
-    await ledger.attempt(replace(trial, attempt=2, charged=1, spent=used[1]))
-    assert [t.spent for t in await ledger.history()] == [used[1]]
-    used.append({**used[1], "c": {"cpu": 1.0}})
-    [trial] = await ledger.history()
-    failed = await ledger.commit(trial, Result(outcome=Outcome.FAILED, reason="Crashed", ended=NOW, spent=used[2]))
-    assert [t.spent for t in (failed, *await ledger.history())] == [used[2], used[2]]
-    again = await ledger.reopen(failed, retry="again")
-    assert [t.spent for t in (again, *await ledger.history())] == [used[2], used[2]]
+async def commit_run(store: FakeStore, run: str) -> None:
+    """End a run's trial as another operator would have."""
+    await store.log(run, tags=records.committed_tags(succeeded()))
 
 
 # ---- planning --------------------------------------------------------------------------------------------------------
@@ -366,125 +250,6 @@ async def test_a_deleted_trial_is_unfinished_no_more_and_cannot_be_measured(stor
     assert (await plan(ledger)).run != trial.run
 
 
-# ---- measuring -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("reduction", "value", "requests"),
-    [
-        ({"reduction": "Last"}, 0.4, ["run"]),
-        ({"reduction": "Best"}, 0.1, ["run", "curve"]),
-        ({"reduction": "MeanOfLast", "window": 2}, 0.3, ["run", "curve"]),
-    ],
-)
-async def test_the_objective_is_measured_as_its_reduction_says(
-    store: FakeStore, ledger: Ledger, reduction: dict[str, Any], value: float, requests: list[str]
-) -> None:
-    """The usual one costs one request; the others read one curve."""
-    trial = await plan(ledger)
-    for step, loss in enumerate((0.9, 0.1, 0.2, 0.4)):
-        await store.log(trial.run, metrics={"loss": loss, "lr": 0.1}, step=step)
-    objective = Objective.model_validate({"metric": "loss", "goal": "Minimize", **reduction})
-    before = len(store.requests)
-    found = await ledger.measure(trial, Reading(objectives=(objective,)))
-    assert found.value == pytest.approx(value)
-    assert found.logged == ("loss", "lr")
-    assert store.requests[before:] == requests
-
-
-CONSTRAINED = replace(LOSS, constraints=(Constraint(metric="ms", max=20),))
-
-
-async def test_a_constraint_is_measured_with_the_objective_at_one_step(store: FakeStore, ledger: Ledger) -> None:
-    """Where both were logged last; one request while the run's newest points tell, else a curve of each."""
-    trial = await plan(ledger)
-    for step in range(3):
-        await store.log(trial.run, metrics={"loss": 1.0 - step / 10, "ms": 20.0 + step}, step=step)
-    before = len(store.requests)
-    found = await ledger.measure(trial, CONSTRAINED)
-    assert (found.value, found.constrained) == (0.8, {"ms": 22.0})
-    assert store.requests[before:] == ["run"]
-    await store.log(trial.run, metrics={"loss": 0.1}, step=3)
-    found = await ledger.measure(trial, CONSTRAINED)
-    assert (found.value, found.constrained) == (0.8, {"ms": 22.0})
-    assert store.requests[before + 1 :] == ["log", "run", "curve", "curve"]
-
-
-async def test_a_constraint_whose_metric_is_missing_leaves_no_value(store: FakeStore, ledger: Ledger) -> None:
-    """The objective alone is no result."""
-    trial = await plan(ledger)
-    await store.log(trial.run, metrics={"loss": 0.5})
-    found = await ledger.measure(trial, CONSTRAINED)
-    assert (found.value, found.missing, found.logged) == (None, "ms", ("loss",))
-
-
-TWO = replace(LOSS, objectives=(*LOSS.objectives, Objective(metric="ms", goal="Minimize")), at="ms")
-
-
-async def test_several_objectives_are_read_where_one_is_best_and_read_back(store: FakeStore, ledger: Ledger) -> None:
-    """In the spec's order, at one step, as they were."""
-    trial = await plan(ledger)
-    for step, (loss, ms) in enumerate([(0.9, 9.0), (0.5, 7.0), (0.4, 8.0)]):
-        await store.log(trial.run, metrics={"loss": loss, "ms": ms}, step=step)
-    found = await ledger.measure(trial, TWO)
-    assert (found.value, found.values) == (0.5, (0.5, 7.0))
-    await ledger.commit(trial, Result(outcome=Outcome.SUCCEEDED, value=found.value, values=found.values, ended=NOW))
-    [read] = await (await reopened(store)).history()
-    assert (read.value, read.values) == (0.5, (0.5, 7.0))
-
-
-async def test_a_second_objective_that_is_no_number_reads_back(store: FakeStore, ledger: Ledger) -> None:
-    """Like a first."""
-    trial = await plan(ledger)
-    await ledger.commit(trial, Result(outcome=Outcome.INFEASIBLE, value=1.0, values=(1.0, math.nan), ended=NOW))
-    [read] = await (await reopened(store)).history()
-    assert repr(read.values) == "(1.0, nan)"
-
-
-async def test_the_parent_run_shows_how_the_front_grows(store: FakeStore, ledger: Ledger) -> None:
-    """A curve over ended trials; at the end the front's trials, and no single best value."""
-    await ledger.progress(hypervolume=1.5, ended=5)
-    await ledger.progress(hypervolume=2.5, ended=9)
-    best = replace(await plan(ledger), value=0.5, values=(0.5, 7.0))
-    await ledger.finish(ending=DONE, best=best, front=[best], counts={Outcome.SUCCEEDED: 9}, spent={}, now=NOW)
-    run = store.runs[ledger.parent.run]
-    assert [(p.step, p.value) for p in await store.curve(run.id, "hypervolume")] == [(5, 1.5), (9, 2.5)]
-    assert run.tags["hypersweep.paretoFront"] == "[0]"
-    assert "best" not in run.metrics
-
-
-@pytest.mark.parametrize("violation", [0.25, math.inf])
-async def test_a_violation_reads_back(store: FakeStore, ledger: Ledger, violation: float) -> None:
-    """After a restart the search is led by the same amounts."""
-    trial = await plan(ledger)
-    result = Result(outcome=Outcome.INFEASIBLE, value=0.5, violation=violation, reason="ConstraintViolated", ended=NOW)
-    committed = await ledger.commit(trial, result)
-    [found] = await (await reopened(store)).history()
-    assert (found.value, found.violation) == (committed.value, committed.violation) == (0.5, violation)
-
-
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-async def test_a_non_finite_objective_stays_what_it_is(store: FakeStore, ledger: Ledger, value: float) -> None:
-    """Measured, committed and read back; `decide` makes of it what it must."""
-    trial = await plan(ledger)
-    await store.log(trial.run, metrics={"loss": value})
-    measured = (await ledger.measure(trial, LOSS)).value
-    await ledger.commit(trial, Result(outcome=Outcome.INFEASIBLE, value=measured, ended=NOW))
-    [found] = await (await reopened(store)).history()
-    assert repr(found.value) == repr(value)
-
-
-@pytest.mark.parametrize("reduction", ["Last", "Best", "MeanOfLast"])
-async def test_a_missing_objective_has_no_value_but_names(store: FakeStore, ledger: Ledger, reduction: str) -> None:
-    """What was logged instead is what its owner must see."""
-    trial = await plan(ledger)
-    await store.log(trial.run, metrics={"val_loss": 0.5, "acc": 0.9})
-    found = await ledger.measure(
-        trial, Reading(objectives=(LOSS.objectives[0].model_copy(update={"reduction": reduction}),))
-    )
-    assert (found.value, found.logged) == (None, ("acc", "val_loss"))
-
-
 async def test_points_lie_at_their_step_or_where_the_axis_says(store: FakeStore, ledger: Ledger) -> None:
     """A step at which the counting metric was not logged has no place on its axis."""
     trial = await plan(ledger)
@@ -494,19 +259,6 @@ async def test_points_lie_at_their_step_or_where_the_axis_says(store: FakeStore,
     assert [(p.budget, p.value) for p in plain] == [(1, 0.9), (2, 0.7), (3, 0.5)]
     counted = await ledger.points(trial.run, "loss", axis="samples")
     assert [(p.budget, p.value) for p in counted] == [(64, 0.9), (192, 0.5)]
-
-
-async def test_a_metric_that_comes_late_is_measured_until_the_commit(store: FakeStore, ledger: Ledger) -> None:
-    """After it, the objective is frozen, whatever is logged to the run."""
-    trial = await plan(ledger)
-    assert (await ledger.measure(trial, LOSS)).value is None
-    await store.finish(trial.run, status=FINISHED, ended=NOW)
-    await store.log(trial.run, metrics={"loss": 0.5}, step=1)
-    assert (await ledger.measure(trial, LOSS)).value == 0.5
-    await ledger.commit(trial, succeeded(0.5))
-    await store.log(trial.run, metrics={"loss": 0.1}, step=2)
-    [found] = await (await reopened(store)).history()
-    assert found.value == 0.5
 
 
 # ---- the end of a trial ----------------------------------------------------------------------------------------------
@@ -535,6 +287,24 @@ async def test_a_committed_trial_reads_back_as_it_ended(
     )
     assert found.message == "exit 1:\nboom�"
     assert (store.runs[found.run].status, store.runs[found.run].ended) == (status, NOW + 100)
+
+
+async def test_a_second_objective_that_is_no_number_reads_back(store: FakeStore, ledger: Ledger) -> None:
+    """Like a first."""
+    trial = await plan(ledger)
+    await ledger.commit(trial, Result(outcome=Outcome.INFEASIBLE, value=1.0, values=(1.0, math.nan), ended=NOW))
+    [read] = await (await reopened(store)).history()
+    assert repr(read.values) == "(1.0, nan)"
+
+
+@pytest.mark.parametrize("violation", [0.25, math.inf])
+async def test_a_violation_reads_back(store: FakeStore, ledger: Ledger, violation: float) -> None:
+    """After a restart the search is led by the same amounts."""
+    trial = await plan(ledger)
+    result = Result(outcome=Outcome.INFEASIBLE, value=0.5, violation=violation, reason="ConstraintViolated", ended=NOW)
+    committed = await ledger.commit(trial, result)
+    [found] = await (await reopened(store)).history()
+    assert (found.value, found.violation) == (committed.value, committed.violation) == (0.5, violation)
 
 
 async def test_params_that_the_trainer_left_out_are_added(store: FakeStore, ledger: Ledger) -> None:
@@ -624,83 +394,18 @@ async def test_a_failed_trial_is_tried_anew_in_its_run(store: FakeStore, ledger:
     assert (await ledger.commit(again, succeeded())).outcome is Outcome.SUCCEEDED
 
 
-# ---- records ---------------------------------------------------------------------------------------------------------
-
-
-@given(
-    st.dictionaries(
-        st.text(min_size=1, max_size=8),
-        st.booleans()
-        | st.integers(-(2**53), 2**53)
-        | st.floats(allow_nan=False, allow_infinity=False)
-        | st.text(max_size=8),
-        max_size=6,
-    )
-)
-def test_an_assignment_keeps_values_and_types(parameters: dict[str, Any]) -> None:
-    """1, 1.0, True and "1" are four different values, in the ledger as in the trial."""
-    tags = records.identity_tags(IDENTITY, records.KIND_TRIAL) | records.planned_tags(
-        0, parameters, name="", retry="", parent="p"
-    )
-    found = records.trial_of(Run(id="r", experiment="1", status=RUNNING, started=0.0, tags=tags)).parameters
-    assert found == parameters
-    assert {key: type(value) for key, value in found.items()} == {key: type(value) for key, value in parameters.items()}
-
-
-@given(st.none() | st.floats(), st.floats(0, 4e9))
-def test_a_result_keeps_its_value(value: float | None, ended: float) -> None:
-    """Bit for bit, non-finite ones too."""
-    tags = records.planned_tags(0, {}, name="", retry="", parent="p")
-    tags |= records.committed_tags(Result(outcome=Outcome.SUCCEEDED, value=value, ended=ended))
-    found = records.trial_of(Run(id="r", experiment="1", status=RUNNING, started=0.0, tags=tags))
-    assert (repr(found.value), found.ended) == (repr(value), ended)
-
-
-@given(st.text(alphabet=st.characters(), max_size=50), st.integers(1, 60))
-def test_cleaned_text_is_storable_and_short(text: str, limit: int) -> None:
-    """No NUL, no lone surrogate, not one character too many."""
-    found = records.clean(text, limit)
-    assert len(found) <= limit
-    assert "\0" not in found
-    found.encode()
-
-
-@pytest.mark.parametrize(
-    "tag", ["", "{", "[]", '{"operator": "x"}', '{"operator":"x","sweep":"y","time":"z","released":false}']
-)
-def test_an_owner_that_cannot_be_read_is_none(tag: str) -> None:
-    """A damaged heartbeat holds nobody up."""
-    run = Run(id="r", experiment="1", status=RUNNING, started=0.0, tags={records.OWNER: tag})
-    assert records.parent_of(run).owner is None
-
-
-# ---- helpers ---------------------------------------------------------------------------------------------------------
-
-
-def never(_number: int, _verb: str, _when: str) -> None:
-    """No request fails."""
-
-
-def fail_at(verb: str, when: str) -> Any:
-    """Each request of that verb fails, before or after it took effect."""
-
-    def fail(_number: int, asked: str, moment: str) -> None:
-        if (asked, moment) == (verb, when):
-            raise TrackingUnavailable("injected")
-
-    return fail
-
-
-async def duplicate(store: FakeStore, trial: Trial, *, started: float, outcome: str | None = None) -> str:
-    """A second run of the same trial."""
-    run = store.runs[trial.run]
-    tags = {**run.tags, **({records.OUTCOME: outcome} if outcome else {})}
-    made = await store.create_run(
-        experiment=run.experiment, name=tags.pop("mlflow.runName"), tags=tags, started=started
-    )
-    return made.id
-
-
-async def commit_run(store: FakeStore, run: str) -> None:
-    """End a run's trial as another operator would have."""
-    await store.log(run, tags=records.committed_tags(succeeded()))
+async def test_what_a_trial_has_used_outlives_its_attempts_its_end_and_a_new_chance(
+    store: FakeStore, ledger: Ledger
+) -> None:
+    """Each writes the whole account; a ledger read anew has it."""
+    used: list[dict[str, dict[str, float]]] = [{"a": {"cpu": 0.5}}]
+    trial = await ledger.account(await plan(ledger), used[0])
+    used.append({**used[0], "b": {"cpu": 0.25, "nvidia.com/gpu": 0.125}})
+    await ledger.attempt(replace(trial, attempt=2, charged=1, spent=used[1]))
+    assert [t.spent for t in await ledger.history()] == [used[1]]
+    used.append({**used[1], "c": {"cpu": 1.0}})
+    [trial] = await ledger.history()
+    failed = await ledger.commit(trial, Result(outcome=Outcome.FAILED, reason="Crashed", ended=NOW, spent=used[2]))
+    assert [t.spent for t in (failed, *await ledger.history())] == [used[2], used[2]]
+    again = await ledger.reopen(failed, retry="again")
+    assert [t.spent for t in (again, *await ledger.history())] == [used[2], used[2]]

@@ -1,7 +1,7 @@
 """What a trial is judged by, on every store: several objectives, where they are read, and how far a bound is missed.
 
-The rules themselves are tested in tests/core; that the ledger asks few requests, in test_ledger.py. Here: a real MLflow and the
-fake that other tests trust give the same values, before and after a restart.
+The rules themselves are tested in tests/core; that the ledger asks few requests, in test_measuring.py. Here: a real MLflow
+and the fake that other tests trust give the same values, before and after a restart.
 """
 
 import math
