@@ -30,6 +30,7 @@ from hypersweep.local import usage
 log = logging.getLogger(__name__)
 
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+LOOK = 0.05  # seconds between looks at whether a group of processes has gone
 LAST_WORDS = 4096  # bytes of a failed attempt's log that are kept as its message
 _PLACES = {"MLFLOW_TRACKING_URI", "HYPERSWEEP_CHECKPOINT_DIR"}
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
@@ -134,7 +135,7 @@ class LocalWorld:
             return
         if entry.watcher is not None:
             entry.watcher.cancel()
-        if entry.process is not None and entry.process.returncode is None:
+        if entry.process is not None and not entry.attempt.phase.ended:
             await _end(entry.process)
         usage.close(entry.log)
         self._processes.pop((attempt.trial, attempt.number), None)
@@ -154,6 +155,7 @@ class LocalWorld:
         except TimeoutError:
             late = True
             code = await _end(process)
+        _signal_group(process.pid, signal.SIGKILL)  # what it left behind goes with it, as in a container
         phase, reason, message = Phase.SUCCEEDED, "", ""
         if late or code != 0:
             phase, message = Phase.FAILED, last_words(_end_of(entry.log), limit=LAST_WORDS)
@@ -233,16 +235,24 @@ def _as_in_a_container(code: int) -> int:
 
 
 async def _end(process: asyncio.subprocess.Process) -> int:
-    """SIGTERM to the whole group, then SIGKILL. Its exit code."""
-    for sign, patience in ((signal.SIGTERM, GRACE), (signal.SIGKILL, None)):
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, sign)
-        try:
-            async with asyncio.timeout(patience):
-                return await process.wait()
-        except TimeoutError:
-            continue
-    return -signal.SIGKILL
+    """SIGTERM to the whole group, then SIGKILL to what is left of it after GRACE. The exit code of its first process."""
+    _signal_group(process.pid, signal.SIGTERM)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(GRACE):
+            await process.wait()  # it may be a shell, which ends before the trainer that it started
+            while _signal_group(process.pid, 0):
+                await asyncio.sleep(LOOK)
+    _signal_group(process.pid, signal.SIGKILL)
+    return await process.wait()
+
+
+def _signal_group(leader: int, sign: int) -> bool:
+    """Send it to a process and all that it started. False: none of them is left."""
+    try:
+        os.killpg(leader, sign)
+    except (ProcessLookupError, PermissionError):  # macOS says the latter of those that wait to be collected
+        return False
+    return True
 
 
 def _end_leftovers(folder: Path) -> None:

@@ -1,0 +1,94 @@
+"""Attempts as processes, without a sweep around them."""
+
+import asyncio
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from hypersweep.controller.world import TrackingTarget
+from hypersweep.core.spec import SweepSpec
+from hypersweep.core.trial import Trial
+from hypersweep.local import world as local
+from hypersweep.local.world import LocalWorld
+from tests.local.test_run import alive
+
+TRIAL = Trial(index=0, run="run", parameters={"lr": 0.5})
+NOWHERE = TrackingTarget(uri="http://localhost:1", experiment="0")
+DEAF = """
+import os, pathlib, signal, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+pathlib.Path("pid.new").write_text(str(os.getpid()))
+os.replace("pid.new", "pid")
+time.sleep(100)
+"""
+
+
+@asynccontextmanager
+async def made(folder: Path, *command: str, **trials: object) -> AsyncIterator[tuple[LocalWorld, asyncio.Event]]:
+    """A world whose trials are this command, and an event that says when it has news."""
+    container = {"name": "train", "image": "x", "command": list(command)}
+    spec = SweepSpec.model_validate(
+        {
+            "objectives": [{"metric": "loss", "goal": "Minimize"}],
+            "parameters": [{"name": "lr", "type": "Float", "min": 0.1, "max": 0.9}],
+            "trials": trials,
+            "job": {"template": {"spec": {"template": {"spec": {"containers": [container]}}}}},
+        }
+    )
+    news = asyncio.Event()
+    world = LocalWorld(
+        spec=lambda: spec, name="sweep", search="s", folder=folder, wake=news.set, report=lambda _status, _events: None
+    )
+    try:
+        yield world, news
+    finally:
+        await world.close()
+
+
+async def the_pid(folder: Path) -> int:
+    """Of the process that `DEAF` is, once it listens."""
+    limit = time.monotonic() + 30
+    while not (folder / "pid").exists():
+        assert time.monotonic() < limit
+        await asyncio.sleep(0.05)
+    return int((folder / "pid").read_text())
+
+
+async def gone(pid: int) -> bool:
+    """Whether it goes within some seconds: it was killed, but whether it is collected is another's business."""
+    for _ in range(100):
+        if not alive(pid):
+            return True
+        await asyncio.sleep(0.05)
+    return False
+
+
+async def test_what_a_shell_started_is_killed_when_it_does_not_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell itself ends at SIGTERM; its trainer would keep the GPU, and the checkpoint, for ever."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(local, "GRACE", 0.5)
+    (tmp_path / "deaf.py").write_text(DEAF)
+    async with made(tmp_path / "runs", "sh", "-c", f"{sys.executable} deaf.py; true") as (world, _):
+        await world.launch(TRIAL, tracking=NOWHERE)
+        pid = await the_pid(tmp_path)
+    assert await gone(pid)
+
+
+async def test_what_an_attempt_leaves_behind_ends_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container: the next attempt has the machine to itself."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deaf.py").write_text(DEAF)
+    command = f"{sys.executable} deaf.py & while [ ! -e pid ]; do sleep 0.05; done; exit 3"
+    async with made(tmp_path / "runs", "sh", "-c", command) as (world, news):
+        await world.launch(TRIAL, tracking=NOWHERE)
+        async with asyncio.timeout(30):
+            await news.wait()
+        (attempt,) = world.attempts()
+        assert attempt.exit_code == 3
+        assert await gone(await the_pid(tmp_path))
