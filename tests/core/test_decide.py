@@ -22,7 +22,7 @@ from hypersweep.core.snapshot import (
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.steps import CONFLICT_GRACE, NEVER_STARTS, OBJECTIVE_GRACE
 from hypersweep.core.stoppers import Verdict
-from hypersweep.core.trial import Measurement, Outcome, Phase, Reason, Result
+from hypersweep.core.trial import Outcome, Phase, Reason
 from tests.core.builders import NOW, brief, ended, look, make_attempt, make_spec, make_trial, two_hours, view
 
 F, S, P, Q = Phase.FAILED, Phase.SUCCEEDED, Phase.PENDING, Phase.QUEUED
@@ -541,33 +541,3 @@ def test_says_what_attempts_wait_for() -> None:
     waiting = view(0, P, reason=Reason.UNSCHEDULABLE, message="0/3 nodes: no GPU")
     decision = decide(look(waiting, replace(waiting, trial=view(1).trial)), NOW)
     assert decision.waiting == {"Unschedulable": (2, "0/3 nodes: no GPU")}
-
-
-def committed(snapshot: Snapshot) -> Result:
-    """The one result that is written."""
-    [action] = [action for action in decide(snapshot, NOW).actions if isinstance(action, Commit)]
-    return action.result
-
-
-def test_a_violation_is_committed_with_its_amount_and_its_words() -> None:
-    """The value stays, for whoever looks at the run; the amount guides the search, the words tell a person."""
-    result = committed(look(view(0, S, measured=1.0, constrained={"ms": 25.0}), spec=CONSTRAINED))
-    assert (result.value, result.violation) == (1.0, 0.25)
-    assert result.message == "ms is 25; allowed: at most 20"
-
-
-def test_a_metric_of_a_constraint_that_never_came_is_named() -> None:
-    """As a missing objective: after the grace, with what was logged instead."""
-    late = view(0, S, ended=NOW - OBJECTIVE_GRACE, logged=("latency", "loss"))
-    late = replace(late, measured=Measurement(value=None, missing="ms", logged=("latency", "loss")))
-    result = committed(look(late, spec=CONSTRAINED))
-    assert result.reason == Reason.OBJECTIVE_MISSING
-    assert result.message.startswith('the trial never logged the constraint\'s metric "ms"; it logged ')
-
-
-def test_metrics_that_share_no_step_are_no_result() -> None:
-    """All are there, but never of one model."""
-    late = view(0, S, ended=NOW - OBJECTIVE_GRACE, logged=("loss", "ms"))
-    result = committed(look(late, spec=CONSTRAINED))
-    assert result.reason == Reason.OBJECTIVE_MISSING
-    assert result.message.startswith("no step has all of loss, ms")
