@@ -240,7 +240,7 @@ async def _end(process: asyncio.subprocess.Process) -> int:
     with suppress(TimeoutError):
         async with asyncio.timeout(GRACE):
             await process.wait()  # it may be a shell, which ends before the trainer that it started
-            while _signal_group(process.pid, 0):
+            while _signal_group(process.pid, 0):  # noqa: ASYNC110  # nothing tells of the end of a group
                 await asyncio.sleep(LOOK)
     _signal_group(process.pid, signal.SIGKILL)
     return await process.wait()
