@@ -1,6 +1,7 @@
 """Attempts as processes, without a sweep around them."""
 
 import asyncio
+import errno
 import sys
 import time
 from collections.abc import AsyncIterator
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hypersweep.controller.world import TrackingTarget
+from hypersweep.core.errors import LaunchDelayed, LaunchRefused
 from hypersweep.core.spec import SweepSpec
 from hypersweep.core.trial import Trial
 from hypersweep.local import world as local
@@ -92,3 +94,27 @@ async def test_what_an_attempt_leaves_behind_ends_with_it(tmp_path: Path, monkey
         (attempt,) = world.attempts()
         assert attempt.exit_code == 3
         assert await gone(await the_pid(tmp_path))
+
+
+async def test_a_script_that_the_machine_cannot_execute_is_refused(tmp_path: Path) -> None:
+    """One without its first line, say: another try would fail the same, and nobody would hear of it."""
+    script = tmp_path / "train.sh"
+    script.write_text("python train.py\n")
+    script.chmod(0o755)
+    async with made(tmp_path / "runs", str(script)) as (world, _):
+        with pytest.raises(LaunchRefused, match="Exec format error"):
+            await world.launch(TRIAL, tracking=NOWHERE)
+
+
+async def test_a_machine_that_has_no_room_for_a_process_is_asked_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trial is not to blame."""
+
+    async def full(*_words: str, **_options: object) -> None:
+        raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", full)
+    async with made(tmp_path / "runs", "true") as (world, _):
+        with pytest.raises(LaunchDelayed, match="temporarily unavailable"):
+            await world.launch(TRIAL, tracking=NOWHERE)

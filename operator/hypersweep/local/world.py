@@ -5,6 +5,7 @@ else of a Job that only a cluster has is left aside (`ignored` names it, for one
 """
 
 import asyncio
+import errno
 import logging
 import os
 import re
@@ -19,7 +20,7 @@ from typing import Any
 
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core.environment import YIELDING, arguments, environment
-from hypersweep.core.errors import LaunchRefused
+from hypersweep.core.errors import LaunchDelayed, LaunchRefused
 from hypersweep.core.events import Event
 from hypersweep.core.exits import last_words, reason_of
 from hypersweep.core.resources import Amounts, requested
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 LOOK = 0.05  # seconds between looks at whether a group of processes has gone
 LAST_WORDS = 4096  # bytes of a failed attempt's log that are kept as its message
+_PASSING = {errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE}  # the machine is full; all else is the command's
 _PLACES = {"MLFLOW_TRACKING_URI", "HYPERSWEEP_CHECKPOINT_DIR"}
 _REFERENCE = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_.-]*)\)")
 
@@ -110,8 +112,9 @@ class LocalWorld:
                     start_new_session=True,
                     env={**os.environ, "PYTHONUNBUFFERED": "1", "HYPERSWEEP_TERMINATION_LOG": os.devnull, **variables},
                 )
-            except (FileNotFoundError, PermissionError) as error:
-                raise LaunchRefused(f"{command[0]}: {error.strerror}") from None
+            except OSError as error:
+                kind = LaunchDelayed if error.errno in _PASSING else LaunchRefused
+                raise kind(f"{command[0]}: {error.strerror}") from None
         path.with_suffix(".pid").write_text(str(process.pid))
         now = time.time()
         record = Attempt(
