@@ -277,10 +277,7 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
     if bool(given.file) == bool(given.command_line):
         raise HyperSweepError("name a file, or give --param … and a command after --; see hypersweep run --help")
     if given.file:
-        document = read_one(given.file)
-        trials = document.setdefault("spec", {}).setdefault("trials", {})
-        trials |= {k: v for k, v in (("max", given.trials), ("parallel", given.parallel)) if v is not None}
-        return document
+        return _with_budget(read_one(given.file), max=given.trials, parallel=given.parallel)
     if not (given.maximize or given.minimize):
         raise HyperSweepError("say what is good: --maximize METRIC or --minimize METRIC")
     return manifest(
@@ -296,6 +293,16 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
         image=given.image,
         command=given.command_line,
     )
+
+
+def _with_budget(document: dict[str, Any], **given: int | None) -> dict[str, Any]:
+    """The manifest with these of `spec.trials`, as far as they are given; one of another shape is left to who checks it."""
+    said = {key: count for key, count in given.items() if count is not None}
+    spec = document.get("spec")
+    trials = (spec.get("trials") or {}) if isinstance(spec, dict) else None
+    if not said or not isinstance(spec, dict) or not isinstance(trials, dict):
+        return document
+    return {**document, "spec": {**spec, "trials": {**trials, **said}}}
 
 
 def _name_of(command: Sequence[str]) -> str:

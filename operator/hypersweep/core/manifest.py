@@ -46,7 +46,7 @@ def read_one(path: str | Path) -> dict[str, Any]:
     """The one sweep that a file holds; other kinds beside it are left aside. SpecError: none, or several."""
     found: list[dict[str, Any]] = [d.content for d in read(path) if is_sweep(d.content)]
     if len(found) != 1:
-        names = ", ".join(shown((d.get("metadata") or {}).get("name")) for d in found) or "none"
+        names = ", ".join(shown(_name_of(document)) for document in found) or "none"
         raise SpecError([Problem(str(path), f"one {KIND} is expected; found {names}")])
     return found[0]
 
@@ -72,6 +72,12 @@ def parse(document: Mapping[str, Any]) -> tuple[dict[str, Any], SweepSpec]:
             if not found:
                 return dict(document["metadata"]), model
     raise SpecError(found)
+
+
+def _name_of(document: Mapping[str, Any]) -> Any:
+    """What stands where the name belongs; None: nothing, or not even metadata."""
+    metadata = document.get("metadata")
+    return metadata.get("name") if isinstance(metadata, dict) else None
 
 
 def _envelope(document: Mapping[str, Any]) -> Iterator[Problem]:

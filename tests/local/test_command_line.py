@@ -1,0 +1,62 @@
+"""What `hypersweep run` says to files and options that it cannot take, before anything runs."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from hypersweep.cli.main import main
+
+
+def sweep() -> dict[str, Any]:
+    search = {
+        "objectives": [{"metric": "loss", "goal": "Minimize"}],
+        "parameters": [{"name": "lr", "type": "Float", "min": 0.1, "max": 0.9}],
+        "trainer": {},
+    }
+    head = {"apiVersion": "hypersweep.dev/v1alpha1", "kind": "HyperparameterSweep", "metadata": {"name": "digits"}}
+    return {**head, "spec": search}
+
+
+def written(folder: Path, *documents: object) -> str:
+    (folder / "sweep.yaml").write_text(yaml.safe_dump_all(documents))
+    return str(folder / "sweep.yaml")
+
+
+@pytest.mark.parametrize("trials", [None, {}, {"max": 3}], ids=["null", "empty", "other"])
+def test_options_count_for_more_than_the_file_also_where_that_says_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], trials: object
+) -> None:
+    """`trials:` with all below it commented out is null, which `kubectl apply` takes too."""
+    document = sweep()
+    document["spec"]["trials"] = trials
+    assert main(["run", written(tmp_path, document), "--trials", "7", "--export"]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["spec"]["trials"] == {"max": 7}
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"spec": None}, "spec: is required, as a mapping; found nothing"),
+        ({"spec": []}, "spec: is required, as a mapping; found []"),
+        ({"spec": {"trials": [1]}}, "spec.trials: found [1], a list; a mapping is expected"),
+        ({"metadata": "digits"}, "metadata.name: a sweep needs a name; found nothing"),
+    ],
+)
+def test_a_file_of_another_shape_is_refused_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], changed: dict[str, object], said: str
+) -> None:
+    """With an option that would have to go into what is not there."""
+    path = written(tmp_path, {**sweep(), **changed})
+    assert main(["run", path, "--parallel", "2"]) == 1
+    assert said in capsys.readouterr().err.splitlines()
+
+
+def test_several_sweeps_are_named_even_where_one_has_no_name(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file holds one sweep for this command."""
+    path = written(tmp_path, sweep(), {**sweep(), "metadata": "digits"})
+    assert main(["run", path]) == 1
+    assert "one HyperparameterSweep is expected; found " in capsys.readouterr().err
