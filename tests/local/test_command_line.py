@@ -60,3 +60,24 @@ def test_several_sweeps_are_named_even_where_one_has_no_name(
     path = written(tmp_path, sweep(), {**sweep(), "metadata": "digits"})
     assert main(["run", path]) == 1
     assert "one HyperparameterSweep is expected; found " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "option", [["--seed", "0"], ["--strategy", "TPE"], ["--minimize", "loss"], ["--param", "lr=0..1"], ["--name", "b"]]
+)
+def test_an_option_that_the_file_would_drown_out_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    """Else a search with another seed than the one that was asked for would go unnoticed."""
+    assert main(["run", written(tmp_path, sweep()), *option, "--export"]) == 1
+    assert f"with a file, {option[0]} would count for nothing" in capsys.readouterr().err
+
+
+def test_no_trials_are_not_twenty(capsys: pytest.CaptureFixture[str]) -> None:
+    """What was asked for is what is judged, also when it is zero."""
+    command = ["run", "--param", "lr=0.1..0.9", "--minimize", "loss", "--trials", "0", "--parallel", "0"]
+    assert main([*command, "--", "true"]) == 1
+    assert "spec.trials.max: found 0" in capsys.readouterr().err
+    assert main([*command, "--export", "--", "true"]) == 0
+    found = yaml.safe_load(capsys.readouterr().out)["spec"]
+    assert (found["trials"], found["strategy"]) == ({"max": 0, "parallel": 0}, {"name": "Auto", "seed": 0})

@@ -21,6 +21,7 @@ DEFAULT_TRACKING = "sqlite:///hypersweep.db"
 EXAMPLE = """\
   hypersweep run --param lr=1e-5..1e-1:log --param opt=sgd,adam --maximize accuracy --trials 20 -- python train.py"""
 DEFAULT_FOLDER = Path("hypersweep-runs")
+_OF_A_BARE_COMMAND = ("param", "maximize", "minimize", "strategy", "seed", "arguments", "name", "image")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -106,21 +107,19 @@ def _add_run(commands: Any) -> None:
     goal.add_argument("--minimize", metavar="METRIC", help="the MLflow metric to minimize")
     run.add_argument(
         "--strategy",
-        default=Strategy().name,
         metavar="NAME",
-        help=f"what proposes: {', '.join(BUILT_IN)}, or package/Name of one that is installed (default: %(default)s)",
+        help=f"what proposes: {', '.join(BUILT_IN)}, or package/Name of one that is installed (default: {Strategy().name})",
     )
-    run.add_argument("--seed", type=int, default=0, help="of the strategy (default: %(default)s)")
+    run.add_argument("--seed", type=int, help="of the strategy (default: 0)")
     run.add_argument("--trials", type=int, metavar="N", help="trials in all (default: the file's, or 20)")
     run.add_argument("--parallel", type=int, metavar="N", help="trials at a time (default: the file's, or 1)")
     run.add_argument(
         "--arguments",
         choices=["None", "Flags", "Hydra"],
-        default="Flags",
         help="how a bare command gets its parameters (default: --name=value)",
     )
     run.add_argument("--name", help="the sweep's name (default: the command's)")
-    run.add_argument("--image", default="IMAGE", help="the image that --export writes")
+    run.add_argument("--image", help="the image that --export writes (default: IMAGE)")
     run.add_argument("--export", action="store_true", help="print the manifest for the cluster instead of running it")
     run.add_argument(
         "--folder", type=Path, default=DEFAULT_FOLDER, help="for logs and checkpoints (default: %(default)s)"
@@ -277,6 +276,8 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
     if bool(given.file) == bool(given.command_line):
         raise HyperSweepError("name a file, or give --param … and a command after --; see hypersweep run --help")
     if given.file:
+        if ignored := [f"--{name}" for name in _OF_A_BARE_COMMAND if getattr(given, name) not in (None, [])]:
+            raise HyperSweepError(f"with a file, {', '.join(ignored)} would count for nothing: the file says it")
         return _with_budget(read_one(given.file), max=given.trials, parallel=given.parallel)
     if not (given.maximize or given.minimize):
         raise HyperSweepError("say what is good: --maximize METRIC or --minimize METRIC")
@@ -285,12 +286,12 @@ def _document(given: argparse.Namespace) -> dict[str, Any]:
         parameters=given.param,
         metric=given.maximize or given.minimize,
         goal="Maximize" if given.maximize else "Minimize",
-        strategy=given.strategy,
-        seed=given.seed,
-        trials=given.trials or 20,
-        parallel=given.parallel or 1,
-        arguments=given.arguments,
-        image=given.image,
+        strategy=given.strategy or Strategy().name,
+        seed=given.seed or 0,
+        trials=20 if given.trials is None else given.trials,
+        parallel=1 if given.parallel is None else given.parallel,
+        arguments=given.arguments or "Flags",
+        image=given.image or "IMAGE",
         command=given.command_line,
     )
 
