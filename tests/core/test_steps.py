@@ -1,14 +1,19 @@
-"""What a trial's end says: the result that is committed, its amount and its words."""
+"""What a result says: the amount, the words, and of which attempt it is."""
 
 from dataclasses import replace
 
+import pytest
+
 from hypersweep.core.decide import decide
-from hypersweep.core.snapshot import Commit, Snapshot
+from hypersweep.core.snapshot import Commit, OpenTrial, Pause, Snapshot
 from hypersweep.core.steps import OBJECTIVE_GRACE
-from hypersweep.core.trial import Measurement, Phase, Reason, Result
+from hypersweep.core.stoppers import Verdict
+from hypersweep.core.trial import Measurement, Outcome, Phase, Reason, Result
 from tests.core.builders import NOW, look, make_spec, view
 
 CONSTRAINED = make_spec(constraints=[{"metric": "ms", "max": 20}])
+PROMOTING = make_spec(earlyStopping={"type": "ASHA", "asha": {"mode": "Promote"}})
+VERDICT = Verdict("ASHA", 3, 0.9, "at budget 3", NOW - 9)
 
 
 def committed(snapshot: Snapshot) -> Result:
@@ -39,3 +44,26 @@ def test_metrics_that_share_no_step_are_no_result() -> None:
     result = committed(look(late, spec=CONSTRAINED))
     assert result.reason == Reason.OBJECTIVE_MISSING
     assert result.message.startswith("no step has all of loss, ms")
+
+
+@pytest.mark.parametrize(
+    ("trial", "where", "when"),
+    [
+        pytest.param(view(0, Phase.FAILED, reason=Reason.BAD_SETTINGS, ended=NOW - 20), "pod-0", NOW - 20, id="ended"),
+        pytest.param(replace(view(0), verdict=VERDICT), "pod-0", NOW, id="cut short"),
+    ],
+)
+def test_a_result_says_where_its_attempt_was_and_when_that_ended(trial: OpenTrial, where: str, when: float) -> None:
+    """One that still runs ends now."""
+    result = committed(look(trial, spec=make_spec(earlyStopping={"type": "ASHA"})))
+    assert (result.where, result.ended) == (where, when)
+
+
+def test_a_pause_is_told_as_an_end_is() -> None:
+    """By what the trial was judged, at which rung, where and when."""
+    paused = decide(look(replace(view(0), verdict=VERDICT), spec=PROMOTING), NOW).actions[0]
+    assert isinstance(paused, Pause)
+    told = Result(
+        outcome=Outcome.PAUSED, value=0.9, reason="ASHA", message="paused at budget 3", where="pod-0", ended=NOW
+    )
+    assert (paused.rung, paused.result) == (3, told)

@@ -4,7 +4,7 @@ Owns every such rule; knows nothing of other trials, nor whether there is a free
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hypersweep.core import account
 from hypersweep.core.exits import ADVICE
@@ -146,8 +146,9 @@ def _cut_short(view: OpenTrial, verdict: Verdict, spec: SweepSpec, end: Ending |
         if isinstance(again.action, Commit):
             return again
         charged += not _interrupted(view.trial, attempt)
-    message = f"paused {verdict.message}"
-    result = _result(view, Outcome.PAUSED, verdict.rule, message, now, measured=_at_rung(verdict, spec))
+    value = _at_rung(verdict, spec).value
+    paused = Result(outcome=Outcome.PAUSED, value=value, reason=verdict.rule, message=f"paused {verdict.message}")
+    result = _attested(paused, view, now)
     return Step(Pause(index=view.trial.index, rung=verdict.budget, charged=charged, result=result), slot=False)
 
 
@@ -250,33 +251,23 @@ def _commit(
     measured: Measurement | None = None,
     violation: float = 0.0,
 ) -> Step:
-    result = _result(view, outcome, reason, message, now, measured=measured, violation=violation)
-    return Step(Commit(index=view.trial.index, result=result), slot=False)
-
-
-def _result(
-    view: OpenTrial,
-    outcome: Outcome,
-    reason: str,
-    message: str,
-    now: float,
-    *,
-    measured: Measurement | None = None,
-    violation: float = 0.0,
-) -> Result:
-    """What the ledger is told; the time is the attempt's end, if it came to one."""
-    attempt = view.attempt
-    return Result(
+    result = Result(
         outcome=outcome,
         value=measured.value if measured else None,
         values=measured.values if measured else (),
         violation=violation,
         reason=str(reason),
         message=message,
-        where=attempt.where if attempt else "",
-        ended=(attempt.ended if attempt else None) or now,
-        spent=_spent(view, now),
     )
+    return Step(Commit(index=view.trial.index, result=_attested(result, view, now)), slot=False)
+
+
+def _attested(result: Result, view: OpenTrial, now: float) -> Result:
+    """With what its attempt adds: where, how much was used, and the time, which is the attempt's end if it came to one."""
+    attempt = view.attempt
+    where = attempt.where if attempt else ""
+    ended = (attempt.ended if attempt else None) or now
+    return replace(result, where=where, ended=ended, spent=_spent(view, now))
 
 
 def _spent(view: OpenTrial, now: float) -> Spent:
