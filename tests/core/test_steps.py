@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from hypersweep.core.decide import decide
-from hypersweep.core.snapshot import Commit, OpenTrial, Pause, Snapshot
+from hypersweep.core.snapshot import Commit, Fault, OpenTrial, Pause, Snapshot
 from hypersweep.core.steps import OBJECTIVE_GRACE
 from hypersweep.core.stoppers import Verdict
 from hypersweep.core.trial import Measurement, Outcome, Phase, Reason, Result
@@ -14,6 +14,7 @@ from tests.core.builders import NOW, look, make_spec, view
 CONSTRAINED = make_spec(constraints=[{"metric": "ms", "max": 20}])
 PROMOTING = make_spec(earlyStopping={"type": "ASHA", "asha": {"mode": "Promote"}})
 VERDICT = Verdict("ASHA", 3, 0.9, "at budget 3", NOW - 9)
+REFUSED = Fault(reason=Reason.LAUNCH_REFUSED, message="no")
 
 
 def committed(snapshot: Snapshot) -> Result:
@@ -51,10 +52,11 @@ def test_metrics_that_share_no_step_are_no_result() -> None:
     [
         pytest.param(view(0, Phase.FAILED, reason=Reason.BAD_SETTINGS, ended=NOW - 20), "pod-0", NOW - 20, id="ended"),
         pytest.param(replace(view(0), verdict=VERDICT), "pod-0", NOW, id="cut short"),
+        pytest.param(replace(view(0, None), fault=REFUSED), "", NOW, id="never begun"),
     ],
 )
 def test_a_result_says_where_its_attempt_was_and_when_that_ended(trial: OpenTrial, where: str, when: float) -> None:
-    """One that still runs ends now."""
+    """One that still runs, or never did, ends now."""
     result = committed(look(trial, spec=make_spec(earlyStopping={"type": "ASHA"})))
     assert (result.where, result.ended) == (where, when)
 
