@@ -79,6 +79,17 @@ async def test_a_database_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     await store.close()
 
 
+async def test_a_database_whose_driver_is_not_installed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the name of what is missing: waiting would not install it."""
+    monkeypatch.setitem(sys.modules, "psycopg2", None)
+    store = ClientStore("postgresql+psycopg2://user:password@localhost:1/mlflow")
+    try:
+        with pytest.raises(TrackingRefused, match=r"not installed here: .*psycopg2"):
+            await store.migrate()
+    finally:
+        await store.close()
+
+
 async def test_a_locked_database_is_unavailable_and_comes_back(local_database: str, store: ClientStore) -> None:
     """Another program holds it: calls end in time, and go on when it lets go."""
     impatient = ClientStore(local_database, timeout=0.5)

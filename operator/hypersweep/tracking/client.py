@@ -184,6 +184,8 @@ class ClientStore:
             raise _translated(error) from None
         except (SQLAlchemyError, OSError) as error:
             raise TrackingUnavailable(str(error)) from None
+        except ImportError as error:
+            raise TrackingRefused(f"a package that this address needs is not installed here: {error}") from None
 
     def _failed(self, error: TrackingUnavailable) -> None:
         self._down_since = self._down_since or time.time()
