@@ -81,3 +81,20 @@ def test_no_trials_are_not_twenty(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*command, "--export", "--", "true"]) == 0
     found = yaml.safe_load(capsys.readouterr().out)["spec"]
     assert (found["trials"], found["strategy"]) == ({"max": 0, "parallel": 0}, {"name": "Auto", "seed": 0})
+
+
+@pytest.mark.parametrize(
+    ("command", "place"),
+    [
+        (["run", "--param", "lr=0.1..0.9", "--minimize", "loss", "--folder", "taken", "--", "true"], "taken/true"),
+        (["operator", "--config", "nowhere.yaml"], "nowhere.yaml"),
+    ],
+)
+def test_a_place_that_is_none_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: list[str], place: str
+) -> None:
+    """In one line: a traceback would tell nobody which option it was."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "taken").write_text("a file")
+    assert main(command) == 1
+    assert f"hypersweep: {place}: " in capsys.readouterr().err

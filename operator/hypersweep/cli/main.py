@@ -39,6 +39,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except HyperSweepError as error:
         print(f"hypersweep: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        if error.filename is None:  # no file or folder of the user's
+            raise
+        print(f"hypersweep: {error.filename}: {error.strerror}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         return 130
 

@@ -31,7 +31,7 @@ def main(given: argparse.Namespace) -> int:
     """Repeat the trial. The exit code."""
     try:
         return asyncio.run(_cancellable(given))
-    except HyperSweepError as error:
+    except (HyperSweepError, OSError) as error:
         print(f"hypersweep: {error}", file=sys.stderr)
         return IMPOSSIBLE
     except asyncio.CancelledError:
