@@ -60,9 +60,9 @@ async def the_pid(folder: Path) -> int:
     return int((folder / "pid").read_text())
 
 
-async def gone(pid: int) -> bool:
+async def gone(pid: int, *, looks: int = 100) -> bool:
     """Whether it goes within some seconds: it was killed, but whether it is collected is another's business."""
-    for _ in range(100):
+    for _ in range(looks):
         if not alive(pid):
             return True
         await asyncio.sleep(0.05)
@@ -118,3 +118,32 @@ async def test_a_machine_that_has_no_room_for_a_process_is_asked_again(
     async with made(tmp_path / "runs", "true") as (world, _):
         with pytest.raises(LaunchDelayed, match="temporarily unavailable"):
             await world.launch(TRIAL, tracking=NOWHERE)
+
+
+async def test_a_number_that_is_another_process_by_now_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a crash of the machine it may be anybody's: a trial of another sweep's, or one that we may not look at."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "deaf.py").write_text(DEAF)
+    async with made(tmp_path / "others", sys.executable, "deaf.py") as (world, _):
+        await world.launch(TRIAL, tracking=NOWHERE)
+        pid = await the_pid(tmp_path)
+        before = tmp_path / "runs" / "trial-0000"
+        before.mkdir(parents=True)
+        (before / "attempt-1.log").touch()
+        (before / "attempt-1.pid").write_text(str(pid))
+        async with made(tmp_path / "runs", "true"):
+            assert not await gone(pid, looks=10)
+        (before / "attempt-1.pid").write_text(str(pid))
+        real = Path.read_bytes
+
+        def forbidden(path: Path) -> bytes:
+            if path == Path(f"/proc/{pid}/environ"):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return real(path)
+
+        monkeypatch.setattr(Path, "read_bytes", forbidden)
+        async with made(tmp_path / "runs", "true"):
+            assert not (before / "attempt-1.pid").exists()
+        monkeypatch.setattr(local, "GRACE", 0.1)

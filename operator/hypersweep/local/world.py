@@ -89,7 +89,7 @@ class LocalWorld:
             return
         spec = self._spec()
         place = self.folder / f"trial-{trial.index:04d}"
-        checkpoints = place / "checkpoints"
+        checkpoints = _checkpoints(place)
         checkpoints.mkdir(parents=True, exist_ok=True)
         ours = environment(
             spec=spec,
@@ -97,7 +97,7 @@ class LocalWorld:
             identity=self._search,
             trial=trial,
             tracking=tracking,
-            checkpoints=str(checkpoints.resolve()),
+            checkpoints=str(checkpoints),
         )
         variables = {**_own_environment(spec), **ours, **_own_choices(spec)}
         command = [expand(part, variables) for part in command_of(spec)] + arguments(spec, trial.parameters)
@@ -262,10 +262,22 @@ def _end_leftovers(folder: Path) -> None:
     """Processes that outlived a killed `hypersweep run`: two trainers must not share a run and a checkpoint."""
     for path in folder.glob("trial-*/attempt-*.pid"):
         pid = int(path.read_text() or 0)
-        environ = Path(f"/proc/{pid}/environ")
-        runs = bool(pid) and environ.exists() and b"HYPERSWEEP_TRIAL=" in environ.read_bytes()
+        runs = _trains_in(path.parent, pid)
         if runs:
             log.warning("ending process %d, left over from an earlier run", pid)
-            with suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            _signal_group(pid, signal.SIGKILL)
         usage.close(path.with_suffix(".log"), unseen=not runs)
+
+
+def _trains_in(place: Path, pid: int) -> bool:
+    """Whether that process is a trial that has its checkpoints there: after a crash, the number may be another's."""
+    try:
+        environ = Path(f"/proc/{pid}/environ").read_bytes() if pid else b""
+    except OSError:  # there is none, or it is another user's
+        return False
+    return f"HYPERSWEEP_CHECKPOINT_DIR={_checkpoints(place)}".encode() in environ.split(b"\0")
+
+
+def _checkpoints(place: Path) -> Path:
+    """Where a trial with this folder has its checkpoints."""
+    return (place / "checkpoints").resolve()
