@@ -149,6 +149,24 @@ def test_the_task_is_inferred_from_the_target(values: list[Any], task: str, tmp_
     assert load(Settings(data=str(tmp_path / "t.csv"), target="y"), CPU).task == task
 
 
+@pytest.mark.parametrize("fold", range(5))
+def test_a_text_that_only_validates_is_no_column(fold: int, tmp_path: Path) -> None:
+    """A remark on one of 20 rows: whichever fold holds it has a table without that column, and the others one with it."""
+    table = pd.DataFrame(
+        {"x": np.arange(20), "remark": [None] * 7 + ["sensor was off"] + [None] * 12, "y": [0, 1] * 10}
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    data = load(Settings(data=str(tmp_path / "t.csv"), target="y", folds=5, fold=fold), CPU)
+    assert data.shape == ((1,) if 7 in data.val.tolist() else (2,))
+
+
+def test_a_table_without_any_value_is_refused(tmp_path: Path) -> None:
+    """There is nothing that a model could be shown."""
+    pd.DataFrame({"a": pd.Series([None] * 20, dtype=object), "y": [0, 1] * 10}).to_parquet(tmp_path / "t.parquet")
+    with pytest.raises(BadInputError, match="found no value in a in any row"):
+        load(Settings(data=str(tmp_path / "t.parquet"), target="y"), CPU)
+
+
 def test_folds_cover_everything_once() -> None:
     """Each sample validates in exactly one of the folds, which have nearly equal shares of each class."""
     y = torch.tensor([0] * 50 + [1] * 25 + [2] * 11)

@@ -1,8 +1,8 @@
 """A .csv or .parquet file: one column to predict, the others as inputs.
 
 Numbers are standardised, a gap takes the training part's mean; texts, booleans and categories become one column per
-value seen in the training part (the 50 most frequent ones), a value unseen there becomes all zeros; dates are numbers.
-pandas is imported here only.
+value seen in the training part (the 50 most frequent ones; none, if it is empty there), a value unseen there becomes all
+zeros; dates are numbers. pandas is imported here only.
 """
 
 from __future__ import annotations
@@ -94,7 +94,10 @@ def _targets(target: pd.Series[Any], *, task: str) -> tuple[Tensor, tuple[str, .
 def encode(inputs: pd.DataFrame, train: Tensor) -> Tensor:
     """All rows as numbers (n, features), by what the rows `train` show."""
     rows = train.numpy()
-    return torch.cat([_encoded(inputs[name], rows, train) for name in inputs.columns], dim=1)
+    encoded = torch.cat([_encoded(inputs[name], rows, train) for name in inputs.columns], dim=1)
+    if not encoded.shape[1]:
+        raise BadInputError(f"data: found no value in {', '.join(map(str, inputs.columns))} in any row that trains")
+    return encoded
 
 
 def _encoded(column: pd.Series[Any], rows: np.ndarray[Any, Any], train: Tensor) -> Tensor:
@@ -104,7 +107,8 @@ def _encoded(column: pd.Series[Any], rows: np.ndarray[Any, Any], train: Tensor) 
         column = column.astype("int64").where(column.notna()) / 1e9
     if not is_numeric_dtype(column) or is_bool_dtype(column):
         kept = column.iloc[rows].value_counts().index[:CATEGORIES]
-        return torch.from_numpy(np.stack([(column == value).to_numpy(dtype=np.float32) for value in kept], axis=1))
+        found = [(column == value).to_numpy(dtype=np.float32) for value in kept]  # none: a gap in all that trains
+        return torch.from_numpy(np.stack(found, axis=1) if found else np.zeros((len(column), 0), dtype=np.float32))
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
         raise BadInputError(f"data: found {np.isinf(values).sum()} infinite values in column {column.name!r}")
