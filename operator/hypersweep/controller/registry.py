@@ -101,12 +101,17 @@ class Registry:
         SWEEPS.set(len(self._tasks))
 
     async def _keep_running(self, uid: str) -> None:
-        """A loop that dies of a mistake of ours is begun again: one broken sweep must not stop the others."""
+        """A loop that dies of a mistake of ours is begun again: one broken sweep must not stop the others.
+
+        Nor is it stuck: a new process would die of the same, and with it the loops of all others.
+        """
         logs.sweep.set(self._names[uid])
+        runner = self._runners[uid]
         while True:
             try:
-                await self._runners[uid].run()
+                await runner.run()
                 return
             except Exception:
                 log.exception("the loop failed; it starts again in %s s", _RESTART_DELAY)
+                runner.progressed = time.time()
                 await asyncio.sleep(_RESTART_DELAY)
