@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from typing import Any
 
 from hypersweep.core import range_test
@@ -97,6 +98,16 @@ def test_a_status_stays_below_thirty_kilobytes() -> None:
         assert len(json.dumps(status)) < LIMIT
         assert all(("parameters" in entry) == kept for entry in status["paretoFront"])
         assert status["best"]["parameters"] == parameters
+
+
+def test_an_end_beyond_all_dates_is_not_told() -> None:
+    """A slow first trial of very many: the sweep goes on without a guess."""
+    few, many = ({"max": count, "parallel": 1} for count in (20, 100_000))
+    history = (ended(0, 0.5),)
+    started = NOW - 60 * 86400
+    told = status_of(replace(look(spec=make_spec(trials=few), history=history), started=started))
+    assert "eta" in told
+    assert "eta" not in status_of(replace(look(spec=make_spec(trials=many), history=history), started=started))
 
 
 def registration(state: str, **said: str) -> dict[str, Any]:

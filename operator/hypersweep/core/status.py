@@ -7,6 +7,7 @@ change in `events.py`, the types in `status_schema.py`. At most 30 KB whatever t
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from hypersweep.core import account, on_complete, range_test
@@ -20,6 +21,9 @@ from hypersweep.core.warm_start import Lessons, summary
 
 Status = dict[str, Any]
 
+LAST_INSTANT = datetime.max.replace(
+    tzinfo=UTC
+).timestamp()  # that a date can say: one slow trial of 100,000 is beyond it
 HOURS_GRAIN = 0.1  # of a resource, below which nothing is told of running trials
 PARAMETERS_LENGTH = 20_480  # characters of assignments that a list repeats
 ASSIGNMENT_LENGTH = 2048  # characters of one
@@ -222,7 +226,8 @@ def _eta(snapshot: Snapshot, decision: Decision, previous: Mapping[str, Any], no
         return None
     if previous.get("eta") and previous.get("progress") == f"{tally.ended}/{most}":
         return str(previous["eta"])
-    return timestamp(now + (now - snapshot.started) / tally.ended * max(0, most - tally.ended))
+    end = now + (now - snapshot.started) / tally.ended * max(0, most - tally.ended)
+    return timestamp(end) if end < LAST_INSTANT else None
 
 
 def _resource_hours(snapshot: Snapshot, status: Status, previous: Mapping[str, Any], now: float) -> dict[str, float]:
