@@ -5,11 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 
 from hypersweep.core.errors import Problem, SpecError
 from hypersweep.core.spec import Model, SweepSpec
 from hypersweep.core.wording import shown
+from hypersweep.tracking.rest import address
 
 
 class TrackingServer(Model):
@@ -30,6 +32,11 @@ class TrackingServer(Model):
         "its name, so that by default none can take another's.",
     )
     credentials: Path | None = Field(None, description="Directory with `token`, or `username` and `password`.")
+
+    @field_validator("uri")
+    @classmethod
+    def _is_one(cls, uri: str) -> str:
+        return address(uri)
 
     def allows(self, namespace: str) -> bool:
         """Whether sweeps of that namespace may use the server."""
@@ -68,6 +75,13 @@ class Config(Model):
         )
 
 
+def _told(found: ErrorDetails) -> str:
+    """What pydantic found; where the words are ours they say it all, and a URI may hold a password."""
+    if found["type"] == "value_error":
+        return found["msg"].removeprefix("Value error, ")
+    return f"{found['msg']} (found {found['input']!r})"
+
+
 def _unlike(path: str, name: str, patterns: tuple[str, ...], namespace: str) -> Problem | None:
     """What is wrong with a name that none of the patterns allows."""
     allowed = [pattern.replace("{namespace}", namespace) for pattern in patterns]
@@ -86,9 +100,6 @@ def load(path: Path) -> Config:
     try:
         return Config.model_validate(yaml.safe_load(path.read_text()) or {})
     except ValidationError as error:
-        problems = [
-            Problem(".".join(str(p) for p in e["loc"]), f"{e['msg']} (found {e['input']!r})") for e in error.errors()
-        ]
-        raise SpecError(problems) from None
+        raise SpecError([Problem(".".join(map(str, e["loc"])), _told(e)) for e in error.errors()]) from None
     except yaml.YAMLError as error:
         raise SpecError([Problem(str(path), str(error))]) from None

@@ -51,10 +51,7 @@ class RestStore:
         limit: int = 4,
         observe: Observe | None = None,
     ) -> None:
-        parsed = URL(uri)
-        if parsed.user is not None or parsed.password is not None:
-            raise ValueError("a tracking server's URI carries no credentials: they belong into files")
-        self.uri = uri.rstrip("/")
+        self.uri = address(uri)
         self._auth, self._observe = auth, observe
         self._timeout = aiohttp.ClientTimeout(total=timeout, sock_connect=CONNECT)
         self._slots = asyncio.Semaphore(limit)
@@ -260,6 +257,16 @@ class RestStore:
         except (OSError, UnicodeDecodeError) as error:
             raise TrackingUnavailable(f"the credentials cannot be read: {error}") from None
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
+
+
+def address(uri: str) -> str:
+    """The URI of a tracking server, as it is asked. ValueError: it is none."""
+    parsed = URL(uri)  # which says what is wrong with a port
+    if parsed.user is not None or parsed.password is not None:
+        raise ValueError("a tracking server's URI carries no credentials: they belong into files")
+    if parsed.scheme not in ("http", "https") or not parsed.host:
+        raise ValueError(f"found {uri!r}; a tracking server's URI is http://HOST[:PORT] or https://…")
+    return uri.rstrip("/")
 
 
 def _secret(path: Path) -> str:
