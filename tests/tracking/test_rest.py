@@ -244,6 +244,17 @@ async def test_credentials_that_cannot_be_read_are_told(proxy: Proxy, tmp_path: 
     await store.close()
 
 
+async def test_a_token_that_no_header_bears_is_told(proxy: Proxy, tmp_path: Path) -> None:
+    """Such as a file with more lines than one: every look would end in an error of the client's own."""
+    (tmp_path / "token").write_text("secret\n# expires in May\n")
+    store = RestStore(proxy.uri, auth=tmp_path)
+    with pytest.raises(TrackingUnavailable, match="credentials cannot be read: the token holds a line break") as caught:
+        await look(store)
+    assert "secret" not in str(caught.value)
+    assert proxy.requests == []
+    await store.close()
+
+
 def test_credentials_in_the_uri_are_refused() -> None:
     """They would end up in messages, and in trials' environments."""
     with pytest.raises(ValueError, match="no credentials") as caught:

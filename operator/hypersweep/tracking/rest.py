@@ -252,9 +252,9 @@ class RestStore:
             return {}
         try:
             if (self._auth / "token").exists():
-                return {"Authorization": f"Bearer {_secret(self._auth / 'token')}"}
+                return {"Authorization": f"Bearer {_one_line(_secret(self._auth / 'token'))}"}
             pair = f"{_secret(self._auth / 'username')}:{_secret(self._auth / 'password')}"
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise TrackingUnavailable(f"the credentials cannot be read: {error}") from None
         return {"Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}"}
 
@@ -272,3 +272,10 @@ def address(uri: str) -> str:
 def _secret(path: Path) -> str:
     """A file's text, without the newline that editors and echo leave at its end."""
     return path.read_text().strip()
+
+
+def _one_line(token: str) -> str:
+    """The token as a header bears it. ValueError: it does not."""
+    if any(character < " " or character == "\x7f" for character in token):
+        raise ValueError("the token holds a line break, or another control character")
+    return token
