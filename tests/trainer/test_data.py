@@ -160,6 +160,18 @@ def test_a_text_that_only_validates_is_no_column(fold: int, tmp_path: Path) -> N
     assert data.shape == ((1,) if 7 in data.val.tolist() else (2,))
 
 
+@pytest.mark.parametrize(
+    ("kind", "values"), [("boolean", [True, None, False, True]), ("string", ["a", None, "b", "a"])]
+)
+def test_a_gap_of_pandas_own_kinds_is_all_zeros(kind: str, values: list[Any], tmp_path: Path) -> None:
+    """As `convert_dtypes` leaves them in a file: a gap must not become NaN, which every training would be blamed for."""
+    column = pd.array(values * 5, dtype=kind)  # type: ignore[call-overload]
+    pd.DataFrame({"a": column, "y": [0, 1] * 10}).to_parquet(tmp_path / "t.parquet")
+    data = load(Settings(data=str(tmp_path / "t.parquet"), target="y"), CPU)
+    rows = data.batch(torch.arange(4))[0].tolist()
+    assert rows == [[1.0, 0.0], [0.0, 0.0], [0.0, 1.0], [1.0, 0.0]]
+
+
 def test_a_table_without_any_value_is_refused(tmp_path: Path) -> None:
     """There is nothing that a model could be shown."""
     pd.DataFrame({"a": pd.Series([None] * 20, dtype=object), "y": [0, 1] * 10}).to_parquet(tmp_path / "t.parquet")

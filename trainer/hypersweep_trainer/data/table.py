@@ -107,7 +107,7 @@ def _encoded(column: pd.Series[Any], rows: np.ndarray[Any, Any], train: Tensor) 
         column = column.astype("int64").where(column.notna()) / 1e9
     if not is_numeric_dtype(column) or is_bool_dtype(column):
         kept = column.iloc[rows].value_counts().index[:CATEGORIES]
-        found = [(column == value).to_numpy(dtype=np.float32) for value in kept]  # none: a gap in all that trains
+        found = [_equal(column, value) for value in kept]  # none: a gap in all that trains
         return torch.from_numpy(np.stack(found, axis=1) if found else np.zeros((len(column), 0), dtype=np.float32))
     values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     if np.isinf(values).any():
@@ -116,3 +116,9 @@ def _encoded(column: pd.Series[Any], rows: np.ndarray[Any, Any], train: Tensor) 
     values = np.nan_to_num(values, nan=known.mean() if len(known) else 0.0)
     # In double precision up to here: a date's seconds would lose minutes in single.
     return standardised(torch.from_numpy(values)[:, None], train).float()
+
+
+def _equal(column: pd.Series[Any], value: object) -> np.ndarray[Any, Any]:
+    """Where the column has that value, as numbers. Some kinds of pandas' answer neither true nor false for a gap."""
+    found: pd.Series[Any] = (column == value).fillna(False)
+    return np.asarray(found.to_numpy(dtype=np.float32))
