@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from hypersweep.cli.shorthand import parameter
+from hypersweep.core.errors import SpecError
 
 ROWS: list[tuple[str, dict[str, Any]]] = [
     ("lr=1e-5..1e-1:log", {"name": "lr", "type": "Float", "min": 1e-5, "max": 0.1, "scale": "Log"}),
@@ -18,6 +19,8 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
     ("b=0.5,2", {"name": "b", "type": "Discrete", "numbers": [0.5, 2]}),
     ("o=sgd,adam", {"name": "o", "type": "Categorical", "values": ["sgd", "adam"]}),
     ("o=sgd", {"name": "o", "type": "Categorical", "values": ["sgd"]}),
+    ("d=../old,../new", {"name": "d", "type": "Categorical", "values": ["../old", "../new"]}),
+    ("d=../data", {"name": "d", "type": "Categorical", "values": ["../data"]}),
     ("f=true,false", {"name": "f", "type": "Boolean"}),
 ]
 
@@ -26,3 +29,10 @@ ROWS: list[tuple[str, dict[str, Any]]] = [
 def test_parameter(text: str, expected: dict[str, Any]) -> None:
     """Each form is the parameter that it looks like."""
     assert parameter(text) == expected
+
+
+@pytest.mark.parametrize("values", ["1e-5..", "..1e-1", "1..2:", "1...5", "1e-5...1e-1", "0...5:log"])
+def test_half_a_range_is_no_word(values: str) -> None:
+    """Three dots gave an end ten times too small, and a missing end a sweep over one word."""
+    with pytest.raises(SpecError, match=r"a range is MIN\.\.MAX"):
+        parameter(f"lr={values}")

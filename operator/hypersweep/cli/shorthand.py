@@ -27,7 +27,10 @@ def parameter(text: str) -> dict[str, Any]:
     name, equals, values = text.partition("=")
     if not equals or not name or not values:
         raise SpecError([Problem("--param", f"found {text!r}; write NAME=VALUES, for instance:\n{GRAMMAR}")])
-    if match := _RANGE.fullmatch(values):
+    match = _RANGE.fullmatch(values)
+    if ".." in values and not {",", "/"} & set(values) and ("..." in values or match is None):
+        raise SpecError([Problem("--param", f"found {text!r}; a range is MIN..MAX, for instance:\n{GRAMMAR}")])
+    if match is not None:
         return {"name": name, **_range(text, match)}
     words = [w.strip() for w in values.split(",")]
     if sorted(words) == ["false", "true"]:
