@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +131,20 @@ def test_missing_packages_are_named_before_anything_is_done(
     monkeypatch.setattr(export_command, "find_spec", lambda _: None)
     assert main(["export", "runs:/0123/model"]) == ExitCode.BAD_INPUT
     assert "onnx, onnxscript, onnxruntime not installed" in caplog.text
+
+
+def test_a_directory_of_checkpoints_is_only_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its training may be at work in it, or nobody may write there; what is damaged is passed over, and left to its owner."""
+    folder = tmp_path / "checkpoints"
+    trained(folder, width=8, epochs=2)
+    newest, older = sorted(folder.glob("epoch-*.pt"), reverse=True)
+    newest.write_bytes(older.read_bytes())
+    (folder / "epoch-0000003-batch-0000000-0123456789abcdef.99.tmp").write_text("half of it")
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    def refuse(*_place: object, **_options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    assert main(["export", str(folder), "--out", str(tmp_path / "out")]) == ExitCode.DONE
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before

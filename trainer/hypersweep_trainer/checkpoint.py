@@ -60,7 +60,7 @@ class Checkpoints:
                 os.fsync(file.fileno())
             temporary.replace(final)
             self._sync_directory()
-            for old in self._newest_first()[self.keep :]:
+            for old in _newest_first(self.directory)[self.keep :]:
                 old.unlink(missing_ok=True)
         except OSError as error:
             log.warning("checkpoint of epoch %d not written (%s); the last good one is kept", epoch, error)
@@ -71,19 +71,11 @@ class Checkpoints:
 
     def latest(self) -> State | None:
         """The newest state whose checksum holds, or None. Damaged files are named in a warning and set aside."""
-        for path in self._newest_first():
-            content = path.read_bytes()
-            if _digest(content) != path.stem.rpartition("-")[2]:
-                log.warning("checkpoint %s is damaged: its checksum does not hold; using the one before it", path)
-                path.replace(path.with_suffix(".damaged"))
-                continue
-            state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            return state
+        for path in _newest_first(self.directory):
+            if (state := _read(path)) is not None:
+                return state
+            path.replace(path.with_suffix(".damaged"))
         return None
-
-    def _newest_first(self) -> list[Path]:
-        # The numbers have leading zeros: the order of names is the order of progress.
-        return sorted((path for path in self.directory.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
 
     def _sync_directory(self) -> None:
         descriptor = os.open(self.directory, os.O_RDONLY)
@@ -91,6 +83,30 @@ class Checkpoints:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def newest(directory: Path) -> State | None:
+    """The newest state in a directory that another process may be at work in, or nobody may write to: nothing is changed."""
+    for path in _newest_first(directory):
+        with suppress(FileNotFoundError):  # the training has written newer ones meanwhile
+            if (state := _read(path)) is not None:
+                return state
+    return None
+
+
+def _newest_first(directory: Path) -> list[Path]:
+    # The numbers have leading zeros: the order of names is the order of progress.
+    return sorted((path for path in directory.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
+
+
+def _read(path: Path) -> State | None:
+    """What the file holds; None, with a warning, if its checksum does not hold."""
+    content = path.read_bytes()
+    if _digest(content) != path.stem.rpartition("-")[2]:
+        log.warning("checkpoint %s is damaged: its checksum does not hold; using the one before it", path)
+        return None
+    state: State = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return state
 
 
 def _digest(content: bytes) -> str:

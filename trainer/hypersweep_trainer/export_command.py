@@ -98,7 +98,7 @@ def _from_folder(folder: Path) -> Finished:
     import torch
 
     from hypersweep_trainer import served
-    from hypersweep_trainer.checkpoint import Checkpoints
+    from hypersweep_trainer.checkpoint import newest
     from hypersweep_trainer.data import load
     from hypersweep_trainer.export import Finished
     from hypersweep_trainer.models import make_model
@@ -109,7 +109,7 @@ def _from_folder(folder: Path) -> Finished:
     if files := list(folder.rglob(served.FILE)):
         state = torch.load(files[0], map_location="cpu", weights_only=True)
         settings, weights = state["settings"], state["weights"]
-    elif found := Checkpoints(folder).latest():
+    elif found := newest(folder):
         training = found["training"]
         settings, weights = training["settings"], training["model"] | training.get("averages", {}).get("weights", {})
     else:
