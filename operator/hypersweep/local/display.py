@@ -36,11 +36,16 @@ class Host(Protocol):
     name: str
 
 
+def plain(*, stderr: bool = False) -> Console:
+    """A console that prints text as it is: logs, metrics and values hold `[/usr/lib]` and `:x:`, which are no markup."""
+    return Console(stderr=stderr, markup=False, emoji=False)
+
+
 class Display:
     """Progress on a console."""
 
     def __init__(self, console: Console | None = None) -> None:
-        self.console = console or Console(stderr=True)
+        self.console = console or plain(stderr=True)
         self._told = 0
         self._warned: Event | None = None
         self._began = time.time()
@@ -109,7 +114,7 @@ class Display:
         if loop.book is None or loop.spec is None or loop.decision is None or loop.decision.ending is None:
             return
         tally, ending = loop.book.tally, loop.decision.ending
-        out = Console() if not self.console.is_terminal else self.console
+        out = plain() if not self.console.is_terminal else self.console
         names, metrics = [p.name for p in loop.spec.parameters], [o.metric for o in loop.spec.objectives]
         if tally.leaders.top:
             out.print(_table("best trials", tally.leaders.top[:ROWS], names, metrics))
