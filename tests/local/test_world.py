@@ -2,9 +2,10 @@
 
 import asyncio
 import errno
+import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -30,14 +31,15 @@ time.sleep(100)
 
 
 @asynccontextmanager
-async def made(folder: Path, *command: str, **trials: object) -> AsyncIterator[tuple[LocalWorld, asyncio.Event]]:
-    """A world whose trials are this command, and an event that says when it has news."""
-    container = {"name": "train", "image": "x", "command": list(command)}
+async def made(
+    folder: Path, *command: str, env: Sequence[Mapping[str, object]] = ()
+) -> AsyncIterator[tuple[LocalWorld, asyncio.Event]]:
+    """A world whose trials are this command, with these variables, and an event that says when it has news."""
+    container = {"name": "train", "image": "x", "command": list(command), "env": list(env)}
     spec = SweepSpec.model_validate(
         {
             "objectives": [{"metric": "loss", "goal": "Minimize"}],
             "parameters": [{"name": "lr", "type": "Float", "min": 0.1, "max": 0.9}],
-            "trials": trials,
             "job": {"template": {"spec": {"template": {"spec": {"containers": [container]}}}}},
         }
     )
@@ -147,3 +149,24 @@ async def test_a_number_that_is_another_process_by_now_is_left_alone(
         async with made(tmp_path / "runs", "true"):
             assert not (before / "attempt-1.pid").exists()
         monkeypatch.setattr(local, "GRACE", 0.1)
+
+
+async def test_variables_refer_to_each_other_as_in_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To ours and to those before; what is unknown stays as it is, and an empty value is empty."""
+    monkeypatch.chdir(tmp_path)
+    env: list[dict[str, object]] = [
+        {"name": "RATE", "value": "$(HP_LR)"},
+        {"name": "TITLE", "value": "rate $(RATE) of $(HYPERSWEEP_SWEEP), $(LATER), $$(RATE)"},
+        {"name": "LATER", "value": None},
+        {"name": "HYPERSWEEP_SEED", "value": "4$(HYPERSWEEP_TRIAL)"},
+    ]
+    script = "import json, os; json.dump(dict(os.environ), open('seen.json', 'w'))"
+    async with made(tmp_path / "runs", sys.executable, "-c", script, env=env) as (world, news):
+        await world.launch(TRIAL, tracking=NOWHERE)
+        async with asyncio.timeout(30):
+            await news.wait()
+    seen = json.loads((tmp_path / "seen.json").read_text())
+    assert seen["RATE"] == "0.5"
+    assert seen["TITLE"] == "rate 0.5 of sweep, $(LATER), $(RATE)"
+    assert seen["LATER"] == ""
+    assert seen["HYPERSWEEP_SEED"] == "40"

@@ -99,7 +99,8 @@ class LocalWorld:
             tracking=tracking,
             checkpoints=str(checkpoints),
         )
-        variables = {**_own_environment(spec), **ours, **_own_choices(spec)}
+        theirs = _own_environment(spec, ours)
+        variables = {**theirs, **ours, **{name: theirs[name] for name in theirs.keys() & (YIELDING - _PLACES)}}
         command = [expand(part, variables) for part in command_of(spec)] + arguments(spec, trial.parameters)
         path = place / f"attempt-{trial.attempt}.log"
         with path.open("ab") as out:
@@ -223,13 +224,14 @@ def _end_of(path: Path) -> str:
         return file.read().decode(errors="replace")
 
 
-def _own_choices(spec: SweepSpec) -> dict[str, str]:
-    """What the template may set of our variables; but not the places, which are the cluster's."""
-    return {k: v for k, v in _own_environment(spec).items() if k in YIELDING - _PLACES}
-
-
-def _own_environment(spec: SweepSpec) -> dict[str, str]:
-    return {e["name"]: str(e["value"]) for e in training_container(spec).get("env") or [] if "value" in e}
+def _own_environment(spec: SweepSpec, ours: Mapping[str, str]) -> dict[str, str]:
+    """The template's variables, each expanded by ours and by those before it, as Kubernetes does it."""
+    found: dict[str, str] = {}
+    for entry in training_container(spec).get("env") or []:
+        if "valueFrom" not in entry:
+            value = entry.get("value")
+            found[entry["name"]] = "" if value is None else expand(str(value), {**ours, **found})
+    return found
 
 
 def _as_in_a_container(code: int) -> int:
