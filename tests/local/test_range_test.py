@@ -59,7 +59,7 @@ def test_a_script_that_answers_narrows_the_search(folder: Folder) -> None:
     assert "3 succeeded" in out
     code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri, "--name", folder.name)
     assert "resumed: 3 trials" in out
-    assert len(list(folder.path.glob("hypersweep-runs/*/trial-1000000/attempt-*.log"))) == 1
+    assert len(list(folder.path.glob("hypersweep-runs/*/trial-1000000-*/attempt-*.log"))) == 1
     [test] = [run for run in runs_of(folder, "tested") if ANSWER in run.data.tags]
     code, out = folder.run("rerun", test.info.run_id, "--tracking-uri", folder.uri)
     assert (code, "is no trial but a learning-rate range test" in out) == (2, True), out

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from hypersweep.controller.world import TrackingTarget
 from hypersweep.core.errors import LaunchDelayed, LaunchRefused
 from hypersweep.core.spec import SweepSpec
-from hypersweep.core.trial import Trial
+from hypersweep.core.trial import Attempt, Trial
 from hypersweep.local import world as local
 from hypersweep.local.world import LocalWorld
 from tests.local.test_run import alive
@@ -60,6 +61,11 @@ async def the_pid(folder: Path) -> int:
         assert time.monotonic() < limit
         await asyncio.sleep(0.05)
     return int((folder / "pid").read_text())
+
+
+def said(attempt: Attempt) -> list[str]:
+    """The words in an attempt's log."""
+    return Path(attempt.where).read_text().split()
 
 
 async def gone(pid: int, *, looks: int = 100) -> bool:
@@ -170,3 +176,26 @@ async def test_variables_refer_to_each_other_as_in_a_cluster(tmp_path: Path, mon
     assert seen["TITLE"] == "rate 0.5 of sweep, $(LATER), $(RATE)"
     assert seen["LATER"] == ""
     assert seen["HYPERSWEEP_SEED"] == "40"
+
+
+async def test_another_search_of_the_same_name_finds_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its trial 0 has other parameters, and another run; each attempt of one run finds what the one before has left."""
+    monkeypatch.chdir(tmp_path)
+    script = """
+import os, pathlib
+place = pathlib.Path(os.environ["HYPERSWEEP_CHECKPOINT_DIR"]) / "checkpoint"
+print("found", place.exists())
+place.touch()
+"""
+    found = []
+    for trial in (TRIAL, replace(TRIAL, attempt=2), replace(TRIAL, run="other")):
+        async with made(tmp_path / "runs", sys.executable, "-c", script) as (world, news):
+            await world.launch(trial, tracking=NOWHERE)
+            async with asyncio.timeout(30):
+                await news.wait()
+            (attempt,) = world.attempts()
+            found.append(said(attempt))
+            assert len(attempt.usage) == 1
+    assert found == [["found", "False"], ["found", "True"], ["found", "False"]]

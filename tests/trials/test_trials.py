@@ -52,7 +52,7 @@ class Stranger:
 
     def printed(self) -> tuple[str, float]:
         """The `metric=value` that the script printed last."""
-        (log,) = self.folder.path.glob("hypersweep-runs/*/trial-0000/attempt-1.log")
+        (log,) = self.folder.path.glob("hypersweep-runs/*/trial-0000-*/attempt-1.log")
         return [(name, float(value)) for name, value in re.findall(r"^(\w+)=(\S+)$", log.read_text(), re.MULTILINE)][-1]
 
     def trial(self, *, experiment: str = "") -> Mapping[str, Any]:
@@ -118,7 +118,7 @@ def test_another_experiment_is_a_reason_of_its_own(stranger: Stranger) -> None:
     stranger.take("other_experiment")
     said = stranger.sweep()
     stranger.assert_failed(said, reason="WrongExperiment", advice=("mlflow.set_experiment", "spec.tracking.experiment"))
-    assert not list(stranger.folder.path.glob("hypersweep-runs/*/trial-0000/attempt-2.log"))
+    assert not list(stranger.folder.path.glob("hypersweep-runs/*/trial-0000-*/attempt-2.log"))
 
 
 def test_the_scripts_experiment_may_be_the_sweeps(stranger: Stranger) -> None:

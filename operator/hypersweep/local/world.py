@@ -88,7 +88,8 @@ class LocalWorld:
         if key in self._processes:
             return
         spec = self._spec()
-        place = self.folder / f"trial-{trial.index:04d}"
+        # By its run as well: another search of this name has a trial of this number, and must not find its checkpoint.
+        place = self.folder / f"trial-{trial.index:04d}-{trial.run[:8]}"
         checkpoints = _checkpoints(place)
         checkpoints.mkdir(parents=True, exist_ok=True)
         ours = environment(
