@@ -68,7 +68,7 @@ def test_a_paused_trial_goes_on_from_its_checkpoint(folder: Folder, tmp_path: Pa
     assert code == 0, out
     assert "2 stopped" in out
     steps = {
-        (int(re.findall(r"\d+", str(path.parent.name))[-1]), path.stem): re.findall(r"step (\d)", path.read_text())
+        (int(re.findall(r"\d+", path.parent.name)[0]), path.stem): re.findall(r"step (\d)", path.read_text())
         for path in tmp_path.rglob("attempt-*.log")
     }
     assert steps == {

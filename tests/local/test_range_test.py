@@ -53,11 +53,11 @@ def test_a_script_that_answers_narrows_the_search(folder: Folder) -> None:
     """Its interval is what trials are given; the terminal says what was found; a second command does not test again."""
     (folder.path / "trial.py").write_text(ANSWERING)
     Path(folder.path / "sweep.yaml").write_text(MANIFEST.replace("PYTHON", sys.executable))
-    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri, "--name", folder.name)
+    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri)
     assert code == 0, out
     assert 'learning-rate range test: Falls: asked for {"min": 1e-07, "max": 2.0}' in " ".join(out.split()), out
     assert "3 succeeded" in out
-    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri, "--name", folder.name)
+    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri)
     assert "resumed: 3 trials" in out
     assert len(list(folder.path.glob("hypersweep-runs/*/trial-1000000-*/attempt-*.log"))) == 1
     [test] = [run for run in runs_of(folder, "tested") if ANSWER in run.data.tags]
@@ -84,7 +84,7 @@ spec:
 def test_the_built_in_trainer_tests_each_optimizer_and_trains_in_what_it_finds(folder: Folder) -> None:
     """On real data: SGD takes larger rates than Adam, and the trial has one of its own optimizer's."""
     (folder.path / "sweep.yaml").write_text(TRAINED)
-    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri, "--name", folder.name, seconds=150)
+    code, out = folder.run("run", "sweep.yaml", "--tracking-uri", folder.uri, seconds=150)
     assert code == 0, out
     runs = runs_of(folder, "trained")
     found = {run.data.params["optimizer"]: read(run.data.tags[ANSWER]) for run in runs if ANSWER in run.data.tags}
