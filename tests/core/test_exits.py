@@ -110,3 +110,8 @@ def test_the_built_in_trainers_message_is_told_in_words():
 def test_other_json_is_left_as_it_is(text):
     """A user's program may end on JSON of its own."""
     assert last_words(text) == text
+
+
+def test_last_words_of_nothing_but_brackets_are_last_words() -> None:
+    """What looks like JSON thousands of levels deep ended the reading of the pod, and so the attempt never."""
+    assert last_words("[" * 8192, limit=100) == "[" * 100
