@@ -9,6 +9,7 @@ from statistics import fmean
 import pytest
 
 from hypersweep.core import strategies
+from hypersweep.core.spec import ParameterConstraint
 from hypersweep.core.strategies import phases
 from hypersweep.core.strategies.merit import merits
 from hypersweep.core.trial import Assignment, Outcome, Reason, Trial
@@ -149,6 +150,27 @@ def test_auto_is_the_strategy_that_it_says() -> None:
 
     assert answer("Auto", 20) == answer("GP", 20)
     assert answer("Auto", 21) == answer("TPE", 21)
+    assert answer("Auto", 22) not in (answer("GP", 22), answer("TPE", 22))  # greedy
+
+
+def test_auto_begins_in_the_middle_of_each_scale() -> None:
+    """What is inactive there is left out."""
+    lr = {"name": "lr", "type": "Float", "min": 1e-5, "max": 1e-1, "scale": "Log"}
+    layers = {"name": "layers", "type": "Integer", "min": 1, "max": 5}
+    deep = {"name": "skip", "type": "Float", "min": 0, "max": 1, "when": [{"parameter": "layers", "min": 4}]}
+    middle = strategies.suggest(sweep("Auto", [lr, layers, deep]), history=(), pending=(), trial=0)
+    assert middle == {"lr": pytest.approx(1e-3), "layers": 3}
+    assert strategies.suggest(sweep("Sobol", [lr, layers, deep]), history=(), pending=(), trial=0) != middle
+
+
+def test_auto_does_not_begin_where_others_have_been_or_constraints_forbid() -> None:
+    """Neither twice nor outside: Sobol's first point takes its place."""
+    free = sweep("Auto", LINE)
+    apart = free.model_copy(update={"parameter_constraints": [ParameterConstraint(expression="x < 0.4 || x > 0.6")]})
+    found = strategies.suggest(apart, history=(), pending=(), trial=0)
+    assert found == strategies.suggest(sweep("Sobol", LINE), history=(), pending=(), trial=0) != {"x": 0.5}
+    taken = [Trial(index=1, run="", parameters={"x": 0.5})]
+    assert strategies.suggest(free, history=(), pending=taken, trial=0) == found
 
 
 def test_auto_starts_models_when_its_settings_say() -> None:

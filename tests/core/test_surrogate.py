@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from hypersweep.core.strategies.acquisition import candidates, log_improvement, ranked
+from hypersweep.core.strategies.acquisition import candidates, greedy, log_improvement, ranked
 from hypersweep.core.strategies.cube import Cube
 from hypersweep.core.strategies.surrogate import Surrogate, Transform, _differences, _likelihood
 from hypersweep.testing.spaces import SPACES, space
@@ -102,8 +102,18 @@ def test_a_point_means_an_assignment_and_back(where: str) -> None:
 def test_climbing_finds_more_than_looking() -> None:
     """The first of the ranked points is at least as good as any that was drawn."""
     model = fitted(Cube(space([{"name": n, "type": "Float", "min": 0, "max": 1} for n in "abcd"])))
-    found, scores = ranked(model, np.random.default_rng(5))
+    found, scores = ranked(model, np.random.default_rng(5), log_improvement)
     drawn = candidates(model, np.random.default_rng(5))
     best = float(model.predict(model.points)[0].min())
     assert scores[0] > log_improvement(*model.predict(drawn), best)[0].max()
     assert ((found >= 0) & (found <= 1)).all()
+
+
+def test_greed_looks_where_the_most_is_expected() -> None:
+    """Nothing that was drawn is expected to be better, and what is not known is worth nothing."""
+    model = fitted(Cube(space([{"name": n, "type": "Float", "min": 0, "max": 1} for n in "abcd"])))
+    found, _ = ranked(model, np.random.default_rng(5), greedy)
+    surely, drawn = model.predict(found[:1]), model.predict(candidates(model, np.random.default_rng(5)))
+    assert surely[0] <= drawn[0].min()
+    bold, _ = ranked(model, np.random.default_rng(5), log_improvement)
+    assert surely[1] < model.predict(bold[:1])[1]

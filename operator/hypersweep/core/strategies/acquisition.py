@@ -1,12 +1,15 @@
 """Where a fitted process expects the most: the search for the largest expected improvement over the cube.
 
-Owns the acquisition (the logarithm of expected improvement, stable where the improvement is tiny) and how it is searched:
-points all over the cube and around the best trials, then a climb along the slope for the coordinates that may take any value.
+Owns the acquisitions (the logarithm of expected improvement, stable where the improvement is tiny, and the greedy one: what is
+expected alone) and how they are searched: points all over the cube and around the best trials, then a climb along the slope for
+the coordinates that may take any value.
 
-Ament et al., Unexpected Improvements to Expected Improvement for Bayesian Optimization, NeurIPS 2023.
+Ament et al., Unexpected Improvements to Expected Improvement for Bayesian Optimization, NeurIPS 2023; De Ath et al., Greed Is
+Good: Exploration and Exploitation Trade-offs in Bayesian Optimisation, ACM TELO 2021.
 """
 
 import math
+from collections.abc import Callable
 from itertools import islice
 
 import numpy as np
@@ -24,15 +27,19 @@ _CLIMBERS = 4
 _STEPS = 30
 _ROOT2PI = 0.5 * math.log(2.0 * math.pi)
 
+Acquisition = Callable[[Array, Array, float], tuple[Array, Array, Array]]
+"""(mean, deviation, best) → the score of each point, larger is better, and its derivatives by mean and by deviation."""
 
-def ranked(surrogate: Surrogate, rng: np.random.Generator) -> tuple[Array, Array]:
-    """Points in the order of the improvement that is expected there, the best first, and its logarithm at each."""
+
+def ranked(surrogate: Surrogate, rng: np.random.Generator, acquisition: Acquisition) -> tuple[Array, Array]:
+    """Points in the order of their scores, the best first, and those."""
     best = float(surrogate.predict(surrogate.points)[0].min())
     points = candidates(surrogate, rng)
-    scores = log_improvement(*surrogate.predict(points), best)[0]
-    climbed = _climbed(surrogate, _starts(surrogate.cube, points[np.argsort(-scores, kind="stable")]), best)
+    scores = acquisition(*surrogate.predict(points), best)[0]
+    starts = _starts(surrogate.cube, points[np.argsort(-scores, kind="stable")])
+    climbed = _climbed(surrogate, starts, best, acquisition)
     points = np.vstack([climbed, points])
-    scores = np.concatenate([log_improvement(*surrogate.predict(climbed), best)[0], scores])
+    scores = np.concatenate([acquisition(*surrogate.predict(climbed), best)[0], scores])
     order = np.argsort(-scores, kind="stable")
     return points[order], scores[order]
 
@@ -51,6 +58,11 @@ def log_improvement(mean: Array, deviation: Array, best: float) -> tuple[Array, 
     density = _log_h(z)
     ratio = np.exp(np.minimum(log_ndtr(z) - density, 300.0))  # Phi / h
     return np.log(deviation) + density, -ratio / deviation, (1.0 - ratio * z) / deviation
+
+
+def greedy(mean: Array, deviation: Array, best: float) -> tuple[Array, Array, Array]:  # noqa: ARG001  (an Acquisition)
+    """What is expected, how surely does not matter: the negative mean, and its derivatives."""
+    return -mean, np.full_like(mean, -1.0), np.zeros_like(deviation)
 
 
 def _log_h(z: Array) -> Array:
@@ -84,7 +96,7 @@ def _around(cube: Cube, centre: Array, rng: np.random.Generator) -> Array:
     return np.where(few, drawn, np.where(centre < 0.0, fresh, centre))
 
 
-def _climbed(surrogate: Surrogate, starts: Array, best: float) -> Array:
+def _climbed(surrogate: Surrogate, starts: Array, best: float, acquisition: Acquisition) -> Array:
     """Where the slope leads from each start, all at once; parameters of few values stay where they are."""
     cube = surrogate.cube
     free = np.broadcast_to(cube.continuous, starts.shape) & (starts != cube.absent if cube.conditional else True)
@@ -95,7 +107,7 @@ def _climbed(surrogate: Surrogate, starts: Array, best: float) -> Array:
         points = starts.copy()
         points[free] = moved
         mean, deviation, mean_slope, deviation_slope = surrogate.slopes(points)
-        score, by_mean, by_deviation = log_improvement(mean, deviation, best)
+        score, by_mean, by_deviation = acquisition(mean, deviation, best)
         slope = by_mean[:, None] * mean_slope + by_deviation[:, None] * deviation_slope
         return -float(score.sum()), -slope[free]
 

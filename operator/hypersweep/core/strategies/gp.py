@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from hypersweep.core.keyed import number
 from hypersweep.core.strategies import random, sobol
-from hypersweep.core.strategies.acquisition import ranked
+from hypersweep.core.strategies.acquisition import Acquisition, log_improvement, ranked
 from hypersweep.core.strategies.cube import Array, Cube
 from hypersweep.core.strategies.merit import measured, merits
 from hypersweep.core.strategies.points import tried
@@ -32,8 +32,11 @@ _APART = 0.01  # of an axis: open trials that differ by less in every coordinate
 _OPEN = 64  # open trials that are believed, the newest
 
 
-def suggest(question: Question) -> Assignment | None:
-    """The assignment that promises the largest improvement and that no trial has had. None: the space is exhausted."""
+def suggest(question: Question, *, acquisition: Acquisition = log_improvement) -> Assignment | None:
+    """The assignment that promises the largest improvement and that no trial has had. None: the space is exhausted.
+
+    `acquisition` says what promises the most, if not expected improvement.
+    """
     cube = Cube(question.space)
     seen = tried(question.space, (*question.history, *question.pending))
     enough = len(question.history) >= question.settings.get("startup", STARTUP)
@@ -41,7 +44,7 @@ def suggest(question: Question) -> Assignment | None:
     if found is None:
         return sobol.unseen(cube, seen=seen, seed=question.seed, trial=question.trial)
     pending = _points(cube, question.pending)
-    for point in _promising(found[0], key=("GP", question.seed, question.trial)):
+    for point in _promising(found[0], acquisition, key=("GP", question.seed, question.trial)):
         if len(pending) and np.abs(pending - point).max(1).min() < _APART:
             continue
         assignment = cube.assignment(point)
@@ -62,7 +65,7 @@ def expected_improvement(question: Question) -> float | None:
         return None
     surrogate, transform = found
     seen = tried(question.space, (*question.history, *question.pending))
-    points = _promising(surrogate, key=("expected improvement", question.seed))
+    points = _promising(surrogate, log_improvement, key=("expected improvement", question.seed))
     point = next((p for p, a in ((p, cube.assignment(p)) for p in points) if _new(cube, a, seen)), None)
     if point is None:
         return None
@@ -73,9 +76,9 @@ def expected_improvement(question: Question) -> float | None:
     return float(gains @ weights / weights.sum())
 
 
-def _promising(surrogate: Surrogate, *, key: tuple[int | str, ...]) -> Array:
+def _promising(surrogate: Surrogate, acquisition: Acquisition, *, key: tuple[int | str, ...]) -> Array:
     """Points, the most promising first; `key` says where is looked."""
-    return ranked(surrogate, np.random.default_rng(number(*key)))[0]
+    return ranked(surrogate, np.random.default_rng(number(*key)), acquisition)[0]
 
 
 def _new(cube: Cube, assignment: Assignment, seen: AbstractSet[Hashable]) -> bool:

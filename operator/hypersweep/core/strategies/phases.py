@@ -34,7 +34,7 @@ def told(space: Space, ended: int, *, before: int = 0, startup: int = STARTUP, o
     """What is at work, and why, for people."""
     effective = phase(space, ended, before=before, startup=startup, objectives=objectives)
     why = {
-        "Sobol": f"evenly spread until {startup} trials have ended",
+        "Sobol": f"the middle of the space, then evenly spread points until {startup} trials have ended",
         "GP and TPE": "in turn",
         "CMAES": f"from what the first {EARLY} trials found",
         "TPE": f"{objectives} objectives" if objectives > 1 else f"from {EARLY} trials on",
