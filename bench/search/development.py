@@ -13,9 +13,15 @@ FUNCTIONS = (
     *((function, 5, 3) for function in (4, 9)),
     *((function, 10, 2) for function in (16, 20)),
     *((function, 2, 4) for function in (12, 16)),
+    *((function, 3, 6) for function in (1, 3, 4, 7, 9, 11, 12, 13, 14, 16, 18, 19, 20, 22, 24)),
+    *((function, 5, 7) for function in (3, 9, 13, 18, 19, 22, 24)),
+    *((function, 10, 8) for function in (3, 13, 18, 24)),
 )  # of bbob: function, dimension, instance
 RUGGED = ((23, 3, 2), (23, 5, 4), (23, 10, 2))  # the function that a Gaussian process does not learn, elsewhere
-MIXED = (7, 16, 19, 22)  # functions of bbob-mixint, in five dimensions
+MIXED = (
+    *((function, 2) for function in (7, 16, 19, 22)),
+    *((function, 5) for function in (1, 5, 7, 9, 13, 18, 24)),
+)  # of bbob-mixint, in five dimensions: function, instance
 NOISY = ((9, 5, 2), (14, 3, 2))  # with noise as large as 0.3 of what random points differ by
 
 
@@ -23,7 +29,7 @@ def development_problems() -> list[Problem]:
     """Every one of them; making them costs next to nothing."""
     return [
         *(coco("bbob", f, dimension=d, instance=i, held_out=False) for f, d, i in (*FUNCTIONS, *RUGGED)),
-        *(coco("bbob-mixint", f, instance=2, held_out=False) for f in MIXED),
+        *(coco("bbob-mixint", f, instance=i, held_out=False) for f, i in MIXED),
         *(coco("bbob", f, dimension=d, instance=i, held_out=False, noise=0.3) for f, d, i in NOISY),
         _kernel(),
         _forest(),
