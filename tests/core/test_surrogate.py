@@ -111,9 +111,12 @@ def test_climbing_finds_more_than_looking() -> None:
 
 def test_greed_looks_where_the_most_is_expected() -> None:
     """Nothing that was drawn is expected to be better, and what is not known is worth nothing."""
-    model = fitted(Cube(space([{"name": n, "type": "Float", "min": 0, "max": 1} for n in "abcd"])))
-    found, _ = ranked(model, np.random.default_rng(5), greedy)
-    surely, drawn = model.predict(found[:1]), model.predict(candidates(model, np.random.default_rng(5)))
-    assert surely[0] <= drawn[0].min()
-    bold, _ = ranked(model, np.random.default_rng(5), log_improvement)
-    assert surely[1] < model.predict(bold[:1])[1]
+    of = Cube(space([{"name": n, "type": "Float", "min": 0, "max": 1} for n in "abcd"]))
+    known = points(of, 12)
+    values = np.abs(known - 0.4).sum(1)
+    model = Surrogate(of, known, (values - values.mean()) / values.std())
+    found = ranked(model, np.random.default_rng(5), greedy)[0]
+    bold = ranked(model, np.random.default_rng(5), log_improvement)[0]
+    expected, deviation = model.predict(np.array([found[0], bold[0]]))
+    assert expected[0] <= model.predict(candidates(model, np.random.default_rng(5)))[0].min()
+    assert deviation[0] < deviation[1]
