@@ -59,6 +59,37 @@ def test_a_torn_last_line_is_left_out(tmp_path: Path) -> None:
     assert journal(tmp_path).first(10) == [step(1), step(2)]
 
 
+@pytest.mark.parametrize("torn", [b'["step", 2, 10', b"\0" * 40, b"2", b'["step", 2]', b'[2, "step", {}, 1]', b"\xff"])
+def test_a_torn_line_in_the_middle_costs_that_line(
+    torn: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a machine that goes down, or a full disk, leaves it: all others are sent, and it is said how many are lost."""
+    journal(tmp_path, entries=4).taken(1)
+    file = tmp_path / "journal.jsonl"
+    lines = file.read_bytes().splitlines()
+    file.write_bytes(b"\n".join([lines[0], torn, *lines[2:], b""]))
+    assert journal(tmp_path).first(10) == [step(3), step(4)]
+    assert [record.message for record in caplog.records] == [
+        f"journal {file}: 1 of 4 lines can't be read and are left out"
+    ]
+
+
+@pytest.mark.parametrize("torn", [0, 2])
+def test_what_was_sent_is_known_whatever_line_is_torn(torn: int, tmp_path: Path) -> None:
+    """One that was sent before it was torn, or one that was to be sent: nothing else is lost, or sent twice."""
+    journal(tmp_path, entries=4).taken(2)
+    file = tmp_path / "journal.jsonl"
+    lines = file.read_bytes().splitlines()
+    lines[torn] = lines[torn][:9]
+    file.write_bytes(b"\n".join([*lines, b""]))
+    second = journal(tmp_path)
+    second.append(step(5))
+    left = [step(number) for number in (3, 4, 5) if number != torn + 1]
+    assert second.first(10) == left
+    second.taken(1)
+    assert journal(tmp_path).first(10) == left[1:]
+
+
 def test_a_disk_that_refuses_costs_the_file_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Results wait in memory, and it is said once."""
     blocked = tmp_path / "file"

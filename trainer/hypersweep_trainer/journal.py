@@ -1,9 +1,9 @@
 """The journal: everything that a run is to receive, written down here before it is sent anywhere.
 
 Owns one file of JSON lines that only grows, and beside it how many of them the server has taken. A process that is
-killed leaves both; the next attempt sends what is left. Sending twice does no harm: MLflow keeps a point of a curve
-once, since the time at which it was measured is a part of it. Refuses to stop a training: a disk that takes nothing
-costs only what a killed process would have left.
+killed leaves both; the next attempt sends what is left. A line that can't be read is left out, and costs no other.
+Sending twice does no harm: MLflow keeps a point of a curve once, since the time at which it was measured is a part of
+it. Refuses to stop a training: a disk that takes nothing costs only what a killed process would have left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,8 @@ class Journal:
         self._lock = threading.Lock()
         self._refused = False
         self.run, self._sent = run, 0
-        self._pending: deque[Entry] = deque()
+        self._count = 0  # of lines, also of those that can't be read
+        self._pending: deque[tuple[int, Entry]] = deque()  # each with the number of lines up to it
         self._last: dict[Kind, int] = {}  # how far each curve has come
         self._try("read", lambda: self._resume(run))
 
@@ -65,13 +66,14 @@ class Journal:
         self._last[entry.kind] = entry.step
         self._try("written", lambda: self._write(entry))
         with self._lock:
-            self._pending.append(entry)
+            self._count += 1
+            self._pending.append((self._count, entry))
         return True
 
     def first(self, points: int) -> list[Entry]:
         """The entries to send next, with at most so many points of curves (but at least one entry)."""
         with self._lock:
-            found = list(islice(self._pending, points))
+            found = [entry for _, entry in islice(self._pending, points)]
         total = 0
         for index, entry in enumerate(found):
             total += len(entry.content) if entry.kind in METRICS else 0
@@ -83,8 +85,7 @@ class Journal:
         """The first `count` entries have arrived."""
         with self._lock:
             for _ in range(count):
-                self._pending.popleft()
-        self._sent += count
+                self._sent, _ = self._pending.popleft()
         self._note()
 
     def belongs_to(self, run: str) -> None:
@@ -105,13 +106,17 @@ class Journal:
         with self._lines.open("ab", buffering=0) as file:
             file.write((json.dumps(entry) + "\n").encode())  # one write: whole, or torn only by the machine's end
 
-    def _read(self) -> list[Entry]:
+    def _read(self) -> list[Entry | None]:
+        """An entry for each line; None for one that can't be read, which stays where it is."""
         self._lines.parent.mkdir(parents=True, exist_ok=True)
         content = self._lines.read_bytes() if self._lines.exists() else b""
         whole = content[: content.rfind(b"\n") + 1]
         if whole != content:  # a process was killed while writing its last line
             os.truncate(self._lines, len(whole))
-        return [Entry(*json.loads(line)) for line in whole.splitlines()]
+        entries = [_parsed(line) for line in whole.splitlines()]
+        if lost := entries.count(None):
+            log.warning("journal %s: %d of %d lines can't be read and are left out", self._lines, lost, len(entries))
+        return entries
 
     def _resume(self, run: str | None) -> None:
         entries = self._read()
@@ -119,8 +124,13 @@ class Journal:
             noted = json.loads(self._progress.read_text())
             self.run = run or noted["run"]
             self._sent = noted["sent"] if noted["run"] in (None, self.run) else 0
-        self._pending.extend(entries[self._sent :])
-        self._last |= {entry.kind: entry.step for entry in entries}
+        self._count = len(entries)
+        for number, entry in enumerate(entries, start=1):
+            if entry is None:
+                continue
+            self._last[entry.kind] = entry.step
+            if number > self._sent:
+                self._pending.append((number, entry))
 
     def _note(self) -> None:
         self._try("written", self._write_progress)
@@ -139,3 +149,15 @@ class Journal:
             if not self._refused:  # said once
                 log.warning("journal %s can't be %s (%s); results wait in memory only", self._lines, done, error)
             self._refused = True
+
+
+def _parsed(line: bytes) -> Entry | None:
+    """The entry that was written as `line`; None if it is torn, or none of ours."""
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    match found:
+        case [str() as kind, int(), int(), dict()] if kind in get_args(Kind):
+            return Entry(*found)
+    return None
