@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from hypersweep_trainer import final_model
 from hypersweep_trainer.__main__ import main
-from hypersweep_trainer.exits import ExitCode, Interrupted, UndeliveredError
+from hypersweep_trainer.exits import BadInputError, ExitCode, Interrupted, UndeliveredError
 from hypersweep_trainer.final_model import save_model
 from hypersweep_trainer.settings import Settings, spelled
 from hypersweep_trainer.tracking import Metrics, MlflowTracker, open_tracker
@@ -368,3 +369,54 @@ def test_the_final_model_is_loaded_by_mlflow(data: str, shape: tuple[int, ...], 
         assert ((answer - truth) ** 2).mean() ** 0.5 == pytest.approx(metrics["val_rmse"], rel=1e-4)
     elif data == "shapes":
         assert (answer == y.numpy()).mean() == pytest.approx(metrics["val_pixel_accuracy"])
+
+
+def test_a_model_that_can_not_be_written_costs_the_model_only(
+    client: mlflow_client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Such as one of the user's own that is another one whenever it is made: it has trained, and that counts."""
+    (tmp_path / "growing.py").write_text(
+        "import itertools, torch\nwidths = itertools.count(8)\n"
+        "def model(inputs, outputs):\n"
+        "    width = next(widths)\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(13, width), torch.nn.Linear(width, outputs))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    run = client.create_run("0").info.run_id
+    os.environ["MLFLOW_RUN_ID"] = run
+    assert main(["--data=wine", "--model=growing:model", "--epochs=2"]) == ExitCode.DONE
+    [said] = [record.message for record in caplog.records if "final model" in record.message]
+    assert said.startswith("the final model is not written: RuntimeError: Error(s) in loading state_dict")
+    assert "\n" not in said
+    assert "val_loss" in client.get_run(run).data.metrics
+    assert "model" not in {file.path for file in client.list_artifacts(run)}
+
+
+@pytest.mark.parametrize(
+    ("error", "passes"),
+    [
+        (MemoryError(), False),
+        (RuntimeError("CUDA out of memory"), False),
+        (BadInputError("a sample is gone"), False),
+        (Interrupted("asked to stop"), True),
+        (KeyboardInterrupt(), True),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_wish_to_stop_is_no_fault_of_the_model(
+    error: BaseException, passes: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What fails when all is trained is a warning, and leaves no half of a model; a signal is obeyed."""
+
+    def write(_: Training, folder: Path) -> None:
+        folder.mkdir()
+        raise error
+
+    monkeypatch.setattr(final_model, "_write", write)
+    training = Training(job(data="wine", width=8).settings, horizon=1)
+    if passes:
+        with pytest.raises(type(error)):
+            save_model(training, tmp_path / "model")
+    else:
+        assert save_model(training, tmp_path / "model") is None
+        assert not (tmp_path / "model").exists()

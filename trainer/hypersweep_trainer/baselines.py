@@ -1,19 +1,25 @@
 """What a result must beat: a constant answer, and a linear model, on the same split and with the same metrics.
 
 Computed once, before the first epoch, in well under a second; large data sets are cut to what that allows. Both leave
-the training's random numbers as they were.
+the training's random numbers as they were. Refuses to cost a training its beginning: one that fails is left out, with a
+warning, also if it is memory that it lacks, since a batch may fit where all samples at once do not.
 """
 
 from __future__ import annotations
 
+import logging
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from hypersweep_trainer.data import Data
+from hypersweep_trainer.exits import TrainerError, reason
 from hypersweep_trainer.metrics import Scores, make_scorer
+
+log = logging.getLogger(__name__)
 
 ROWS = 20_000  # samples that the linear model looks at
 COLUMNS = 4_096  # numbers in a sample, above which there is no linear model
@@ -21,23 +27,30 @@ PENALTY = 1.0  # scikit-learn's default strength for ridge and logistic regressi
 
 
 def baselines(data: Data) -> Scores:
-    """`baseline_constant_*` and `baseline_linear_*`: the metrics of both on the validation part."""
+    """`baseline_constant_*` and `baseline_linear_*`: the metrics of both on the validation part.
+
+    Raises BadInputError for samples that can't be read, since no training gets past them.
+    """
     if data.task == "detection":
         return {}  # a constant finds nothing, and there is no linear detector
     train, val = data.train[:ROWS], data.val[:ROWS]
-    y, truth = data.y[train], data.y[val]
-    found = _named("constant", data, constant(data, y, truth), truth)
+    found = _scored("constant", data, val, lambda: constant(data, data.y[train], data.y[val]))
     if data.task != "segmentation" and math.prod(data.shape) <= COLUMNS:
-        (x, _), (looked_at, _) = data.batch(train), data.batch(val)
-        weights = ridge(_with_one(x), y) if data.task == "regression" else logistic(_with_one(x), y, data.outputs)
-        found |= _named("linear", data, _with_one(looked_at) @ weights, truth)
+        found |= _scored("linear", data, val, lambda: linear(data, train, val))
     return found
 
 
-def _named(name: str, data: Data, output: Tensor, truth: Tensor) -> Scores:
-    scorer = make_scorer(data)
-    scorer.add(output, truth)
-    return {f"baseline_{name}_{metric}": value for metric, value in scorer.scores().items()}
+def _scored(name: str, data: Data, samples: Tensor, answer: Callable[[], Tensor]) -> Scores:
+    """The metrics of an answer to these samples; none, with a warning, if something refuses."""
+    try:
+        scorer = make_scorer(data)
+        scorer.add(answer(), data.y[samples])
+        return {f"baseline_{name}_{metric}": value for metric, value in scorer.scores().items()}
+    except TrainerError:
+        raise
+    except Exception as error:  # noqa: BLE001  # odd data, little memory: no reason to lose a training
+        log.warning("the %s baseline is left out: %s", name, reason(error))
+        return {}
 
 
 def constant(data: Data, y: Tensor, truth: Tensor) -> Tensor:
@@ -47,6 +60,13 @@ def constant(data: Data, y: Tensor, truth: Tensor) -> Tensor:
     share = y.flatten().bincount(minlength=data.outputs).float() / y.numel()
     logits = share.clamp(min=1e-6).log().view(1, -1, *[1] * (truth.ndim - 1))
     return logits.expand(len(truth), -1, *truth.shape[1:])
+
+
+def linear(data: Data, train: Tensor, samples: Tensor) -> Tensor:
+    """Ridge or logistic regression on the samples `train`, and its answers to `samples`."""
+    (x, y), (looked_at, _) = data.batch(train), data.batch(samples)
+    weights = ridge(_with_one(x), y) if data.task == "regression" else logistic(_with_one(x), y, data.outputs)
+    return _with_one(looked_at) @ weights
 
 
 def _with_one(x: Tensor) -> Tensor:

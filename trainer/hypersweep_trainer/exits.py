@@ -119,6 +119,11 @@ def exit_code(error: BaseException) -> ExitCode:
     return ExitCode.INTERNAL
 
 
+def reason(error: BaseException) -> str:
+    """What went wrong, in one line of a log; libraries' messages have many."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+
+
 def message_path(environ: Mapping[str, str]) -> Path | None:
     """Where the termination message goes: HYPERSWEEP_TERMINATION_LOG, else the container's, else nowhere."""
     if chosen := environ.get("HYPERSWEEP_TERMINATION_LOG"):

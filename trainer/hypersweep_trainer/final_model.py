@@ -2,7 +2,8 @@
 
 Owns what goes into that folder. It is written on this machine and sent like any artifact, so that a server that is away
 loses nothing; `mlflow.pyfunc.load_model("runs:/RUN/model")` finds it, where this package is installed. Nothing in it is
-pickled: see `served.py`.
+pickled: see `served.py`. Refuses to cost a training its end: the results are there, and whatever fails here, memory and
+the user's own code included, would fail again in the next attempt. It is one warning.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hypersweep_trainer import served
+from hypersweep_trainer.exits import Interrupted, reason
 
 if TYPE_CHECKING:
     from hypersweep_trainer.tracking import Tracker
@@ -38,13 +40,19 @@ def keep_model(training: Training, tracker: Tracker) -> None:
 
 
 def save_model(training: Training, folder: Path) -> Path | None:
-    """Write the model as it is now, with averaged weights where there are some; None, with a warning, if the disk refuses."""
+    """Write the model as it is now, with averaged weights where there are some; None, with a warning, if something refuses.
+
+    Raises Interrupted.
+    """
     try:
         shutil.rmtree(folder, ignore_errors=True)  # an earlier attempt's, with fewer epochs
         folder.parent.mkdir(parents=True, exist_ok=True)
         _write(training, folder)
-    except OSError as error:
-        log.warning("the final model is not written: %s", error)
+    except Interrupted:
+        raise
+    except Exception as error:  # noqa: BLE001  # a full disk, an odd model: no reason to lose a training
+        log.warning("the final model is not written: %s", reason(error))
+        shutil.rmtree(folder, ignore_errors=True)  # half a model, which an earlier attempt's entry would still send
         return None
     return folder
 
