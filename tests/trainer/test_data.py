@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -179,6 +180,22 @@ def test_a_table_without_any_value_is_refused(tmp_path: Path) -> None:
         load(Settings(data=str(tmp_path / "t.parquet"), target="y"), CPU)
 
 
+@pytest.mark.parametrize("values", [[[1, 2]] * 20, [None, {"a": 1}] * 10], ids=["lists", "records"])
+def test_a_column_of_lists_is_named_and_can_be_dropped(values: list[Any], tmp_path: Path) -> None:
+    """As an input and as the target; it is the file's fault, not the trainer's."""
+    flags = [f"--data={tmp_path}/t.parquet", "--epochs=1", "--width=8"]
+    os.environ["HYPERSWEEP_TERMINATION_LOG"] = str(tmp_path / "message")
+    pd.DataFrame({"a": range(20), "many": values, "y": [0, 1] * 10}).to_parquet(tmp_path / "t.parquet")
+    assert main([*flags, "--target=y"]) == ExitCode.BAD_INPUT
+    left = json.loads((tmp_path / "message").read_text())["error"]
+    assert re.match(r"data: found (ndarray|dict) in column 'many', row [12], allowed: numbers, texts", left)
+    assert main([*flags, "--target=y", "--drop=many"]) == ExitCode.DONE
+    pd.DataFrame({"a": range(20), "many": [each or {"a": 2} for each in values]}).to_parquet(tmp_path / "t.parquet")
+    assert main([*flags, "--target=many"]) == ExitCode.BAD_INPUT
+    left = json.loads((tmp_path / "message").read_text())["error"]
+    assert re.match(r"target: found (ndarray|dict) in column 'many', row 1, allowed: numbers, texts", left)
+
+
 def test_folds_cover_everything_once() -> None:
     """Each sample validates in exactly one of the folds, which have nearly equal shares of each class."""
     y = torch.tensor([0] * 50 + [1] * 25 + [2] * 11)
@@ -265,10 +282,14 @@ def test_bad_tables_are_named_in_one_line(kind: str, tmp_path: Path, caplog: pyt
         ({"x": np.zeros((20, 2))}, r"found the arrays \['x'\] in .*, allowed: x and y"),
         ({"x": np.zeros((20, 2)), "y": np.zeros(19)}, "found 20 samples in x and 19 in y"),
         ({"x": np.zeros(20), "y": np.zeros(20)}, r"found x of type float64 and shape \(20,\)"),
+        ({"x": np.zeros((20, 0)), "y": np.arange(20) % 2}, r"found x of shape \(20, 0\), allowed: at least one number"),
+        ({"x": np.zeros((20, 8, 0)), "y": np.arange(20) % 2}, r"found x of shape \(20, 8, 0\), allowed"),
+        ({"x": np.zeros((20, 8, 8)), "y": np.zeros((20, 0, 8), int)}, r"found y of shape \(20, 0, 8\), allowed"),
+        ({"x": np.zeros(()), "y": np.arange(20) % 2}, r"found x of shape \(\), allowed"),
         ({"x": np.full((20, 2), np.nan), "y": np.arange(20) % 2}, "not finite in x, sample 1"),
         ({"x": np.zeros((20, 2)), "y": np.full(20, np.nan)}, "found 20 NaN in y"),
     ],
-    ids=["no y", "lengths", "shape", "nan in x", "nan in y"],
+    ids=["no y", "lengths", "shape", "no columns", "no pixels", "no mask", "no samples", "nan in x", "nan in y"],
 )
 def test_bad_arrays_are_named(arrays: dict[str, Any], said: str, tmp_path: Path) -> None:
     """Where, what was found, what is allowed."""

@@ -37,6 +37,11 @@ def load(settings: Settings) -> Source:
 
 def from_arrays(x: Array, y: Array, settings: Settings) -> Source:
     """The meaning of a pair of arrays, by their shapes and types."""
+    for name, array in (("x", x), ("y", y)):
+        if not array.ndim or 0 in array.shape[1:]:
+            raise BadInputError(
+                f"data: found {name} of shape {array.shape}, allowed: at least one number in each sample"
+            )
     if len(x) != len(y):
         raise BadInputError(f"data: found {len(x)} samples in x and {len(y)} in y, allowed: as many")
     inputs = _inputs(x)

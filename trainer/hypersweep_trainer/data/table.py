@@ -8,6 +8,7 @@ zeros; dates are numbers. pandas is imported here only.
 from __future__ import annotations
 
 import logging
+from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,6 +32,7 @@ def load(settings: Settings) -> Source:
     """The file's rows. Raises BadInputError for a file, column or target that won't do."""
     table = _read(settings)
     target = _column(table, settings.target, setting="target")
+    _check_single(target, setting="target")
     if gaps := int(target.isna().sum()):
         first = int(target.isna().to_numpy().nonzero()[0][0]) + 1
         raise BadInputError(
@@ -43,6 +45,8 @@ def load(settings: Settings) -> Source:
     inputs = table.drop(columns=[settings.target, *dropped])
     if not len(inputs.columns):
         raise BadInputError(f"data: found no column besides {settings.target!r} in {settings.data}")
+    for name in inputs.columns:
+        _check_single(inputs[name], setting="data")
     task = infer_task(target) if settings.task == "auto" else settings.task
     y, classes = _targets(target, task=task)
     log.info("%s: %d rows, %d columns; %s is for %s", settings.data, *inputs.shape, settings.target, task)
@@ -63,6 +67,20 @@ def _column(table: pd.DataFrame, name: str, *, setting: str) -> pd.Series[Any]:
     if name not in table.columns:
         raise BadInputError(f"{setting}: found {name!r}, allowed: {' | '.join(map(str, table.columns[:50]))}")
     return table[name]
+
+
+def _check_single(column: pd.Series[Any], *, setting: str) -> None:
+    """Raise BadInputError for a column of lists, arrays or records, which a .parquet file may have."""
+    from pandas.api.types import is_numeric_dtype
+
+    if is_numeric_dtype(column):
+        return
+    for row, value in enumerate(column, start=1):
+        if not isinstance(value, Hashable):
+            raise BadInputError(
+                f"{setting}: found {type(value).__name__} in column {column.name!r}, row {row}, "
+                f"allowed: numbers, texts, booleans, dates{' (or name it in drop)' if setting == 'data' else ''}"
+            )
 
 
 def infer_task(target: pd.Series[Any]) -> str:
