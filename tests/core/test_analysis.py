@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
 
 from hypersweep.core.analysis.findings import Objective
 from hypersweep.core.analysis.markdown import markdown
@@ -331,6 +333,38 @@ def test_no_history_breaks_the_analysis(made: list[dict[str, Any]], data: st.Dat
     report = analyze(make_sweep(made), trials)
     json.dumps(report.json(), allow_nan=False)
     assert markdown(report, title="any").startswith("# any")
+
+
+def read(text: str) -> list[Token]:
+    """Pieces of Markdown, with tables and what else GitHub and MLflow show."""
+    return MarkdownIt("commonmark").enable(["table", "strikethrough"]).parse(text)
+
+
+ODD = ["a|b", "*x*", "_y_", "`z`", "[a](b)", "<b>", "&amp;", "~~no~~", "\\", "\\|", "# a #", "![i](j)", "a_b", "1 < 2"]
+
+
+def test_names_are_text_in_markdown() -> None:
+    """Of metrics, values and sweeps: no table breaks, and nothing becomes emphasis, code, a link or HTML."""
+    metric = " ".join(ODD)
+    space = [{"name": "odd", "type": "Categorical", "values": [*ODD, "worse", "__x__"]}, PARAMETERS[0]]
+    trials = history(lambda p: float(p["odd"] == "worse"), parameters=space, count=100)
+    report = analyze(make_sweep(space, objectives=[{"metric": metric, "goal": "Minimize"}]), trials)
+    tokens = read(markdown(report, title=metric, notes=[metric]))
+    inline = [token for token in tokens if token.type == "inline"]
+    assert {child.type for token in inline for child in token.children or []} == {"text"}
+    shown = ["".join(child.content for child in token.children or []) for token in inline]
+    assert shown[0] == metric
+    assert {*ODD, "worse", "__x__", f"expected {metric}", f"What we learned: {metric} (less is better)"} <= set(shown)
+    assert set(report.objectives[0].lessons) <= set(shown)
+    assert shown.count(metric) == 2
+    assert "html_block" not in {token.type for token in tokens}
+
+
+@given(name=st.text("a1_*|\\`~[]()<>&;#!-+. \n", min_size=1, max_size=12))
+def test_any_title_is_shown_as_it_is(name: str) -> None:
+    """But for its line breaks."""
+    heading = read(markdown(analyze(make_sweep(), []), title=name))[1]
+    assert "".join(child.content for child in heading.children or []) == " ".join(name.split())
 
 
 @pytest.mark.parametrize("name", SPACES)

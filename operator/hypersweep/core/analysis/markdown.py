@@ -1,11 +1,20 @@
-"""A report as Markdown: for a terminal, for a file, and for the note on a run's page in MLflow."""
+"""A report as Markdown: for a terminal, for a file, and for the note on a run's page in MLflow.
 
+Findings are plain text, in which metrics and values are named as their owners like: all of it goes through `_text`.
+"""
+
+import re
 from collections.abc import Iterator, Sequence
 
 from hypersweep.core.analysis.findings import Objective, Parameter, Report
 from hypersweep.core.analysis.lessons import blame, counted, unexplored
 
 SHOWN = 10  # pairs and failures
+
+# What Markdown, or a table of it, would take for its own. An underscore within a word is none of that: `batch_size`.
+MARKUP = re.compile(
+    r"[\\`*\[|~]|(?<![^\W_])_|_(?![^\W_])|<(?=[A-Za-z/!?])|&(?=#?\w+;)|(?<!\S)#"  # the last one: a heading's beginning or end
+)
 
 
 def markdown(report: Report, *, title: str, notes: Sequence[str] = ()) -> str:
@@ -20,12 +29,12 @@ def lessons_note(report: Report) -> str:
 
 def _lines(report: Report, title: str, notes: Sequence[str]) -> Iterator[str]:
     counts = ", ".join(f"{count} {outcome.lower()}" for outcome, count in report.counts.items())
-    yield from (f"# {title}", "", f"Rests on {counted(report.trials)}: {counts}." if counts else "No trial yet.")
-    yield from ("", *(f"- {note}" for note in notes), "")
+    yield from (f"# {_text(title)}", "", f"Rests on {counted(report.trials)}: {counts}." if counts else "No trial yet.")
+    yield from ("", *(f"- {_text(note)}" for note in notes), "")
     for objective in report.objectives:
         yield from _objective(objective)
     if report.failures:
-        yield from ("## What failed", "", *(f"- {blame(each)}" for each in report.failures[:SHOWN]), "")
+        yield from ("## What failed", "", *(f"- {_text(blame(each))}" for each in report.failures[:SHOWN]), "")
     yield from ("## Where nobody looked", "")
     yield from _table(
         ("parameter", "trials", "values", "largest gap"),
@@ -34,13 +43,13 @@ def _lines(report: Report, title: str, notes: Sequence[str]) -> Iterator[str]:
             for t in report.tried
         ],
     )
-    yield from (f"- {unexplored(each)}" for each in report.unseen[:SHOWN])
+    yield from (f"- {_text(unexplored(each))}" for each in report.unseen[:SHOWN])
 
 
 def _lessons(found: Objective) -> Iterator[str]:
     goal = "less is better" if found.goal == "Minimize" else "more is better"
-    yield from (f"## What we learned: {found.metric} ({goal})", "")
-    yield from (f"{i}. {sentence}" for i, sentence in enumerate(found.lessons, start=1))
+    yield from (f"## What we learned: {_text(found.metric)} ({goal})", "")
+    yield from (f"{i}. {_text(sentence)}" for i, sentence in enumerate(found.lessons, start=1))
     yield ""
 
 
@@ -71,7 +80,14 @@ def _effect(parameter: Parameter, metric: str) -> Iterator[str]:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
-    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    for row in (head, ["-" * width for width in widths], *rows):
-        yield "| " + " | ".join(cell.replace("|", "\\|").ljust(w) for cell, w in zip(row, widths, strict=True)) + " |"
+    cells = [[_text(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
+    for row in cells:
+        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
     yield ""
+
+
+def _text(plain: str) -> str:
+    """What Markdown shows as `plain`, in one line."""
+    return MARKUP.sub(r"\\\g<0>", " ".join(plain.split()))
