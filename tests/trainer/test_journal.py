@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +24,17 @@ def journal(folder: Path, *, run: str | None = "r", entries: int = 0) -> Journal
     for number in range(entries):
         made.append(step(number + 1))
     return made
+
+
+@contextmanager
+def full_disk(file: Path, *, room: int = 0) -> Iterator[None]:
+    """No file grows further than `file` and so many bytes more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size + room, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_the_next_attempt_sends_what_is_left(tmp_path: Path) -> None:
@@ -97,6 +112,86 @@ def test_a_disk_that_refuses_costs_the_file_only(tmp_path: Path, caplog: pytest.
     made = journal(blocked, entries=3)
     assert len(made) == 3
     assert caplog.text.count("results wait in memory only") == 1
+
+
+@pytest.mark.parametrize("room", [0, 9])
+def test_a_disk_that_was_full_has_every_line_afterwards(room: int, tmp_path: Path) -> None:
+    """Those that it refused, also one of which it took a piece, and in their order."""
+    made = journal(tmp_path, entries=1)
+    with full_disk(tmp_path / "journal.jsonl", room=room):
+        for number in (2, 3):
+            made.append(step(number))
+    made.append(step(4))
+    assert journal(tmp_path).first(10) == [step(number) for number in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("room", [0, 9])
+def test_what_was_sent_while_the_disk_was_full_hides_nothing(room: int, tmp_path: Path) -> None:
+    """The results that follow once it has room are sent, and only they."""
+    made = journal(tmp_path, entries=1)
+    with full_disk(tmp_path / "journal.jsonl", room=room):
+        for number in (2, 3):
+            made.append(step(number))
+        made.taken(3)
+    made.append(step(4))
+    assert journal(tmp_path).first(10) == [step(4)]
+
+
+def test_a_kill_while_the_disk_is_full_hides_nothing(tmp_path: Path) -> None:
+    """Lines that come in the place of those that were sent and never written are sent, also by an attempt after next."""
+    made = journal(tmp_path, entries=1)
+    with full_disk(tmp_path / "journal.jsonl"):
+        for number in (2, 3):
+            made.append(step(number))
+        made.taken(3)
+    second = journal(tmp_path)
+    for number in (4, 5):
+        second.append(step(number))
+    assert journal(tmp_path).first(10) == [step(4), step(5)]
+
+
+@pytest.mark.parametrize("torn", [b"", b'{"run": "r", "se', b"\0" * 24, b"3", b'{"run": "r"}', b"\xff"])
+def test_a_count_that_cannot_be_read_sends_all_again(
+    torn: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a machine that goes down leaves it: nothing is lost, and it is said."""
+    journal(tmp_path, entries=3).taken(2)
+    (tmp_path / "journal.sent").write_bytes(torn)
+    second = journal(tmp_path)
+    assert second.first(10) == [step(1), step(2), step(3)]
+    assert caplog.text.count("all results are sent again") == 1
+    second.taken(3)
+    assert journal(tmp_path).first(10) == []
+
+
+def test_the_count_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once for each batch that was delivered, and never for a step."""
+    synced: list[tuple[str, bytes]] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        synced.extend((file.name, file.read_bytes()) for file in tmp_path.glob("*.new"))
+
+    monkeypatch.setattr("os.fsync", noted)
+    made = journal(tmp_path, entries=3)
+    assert synced == []
+    made.taken(2)
+    assert synced == [("journal.new", b'{"run": "r", "sent": 2}')]
+
+
+def test_lines_that_cannot_be_counted_get_none_behind_them(tmp_path: Path) -> None:
+    """What an attempt can't read waits for the next one, which sends all of it."""
+    journal(tmp_path, entries=3)
+    file, aside = tmp_path / "journal.jsonl", tmp_path / "aside"
+    file.rename(aside)
+    file.mkdir()
+    second = journal(tmp_path)
+    file.rmdir()
+    aside.rename(file)
+    second.append(step(4))
+    second.taken(1)
+    assert journal(tmp_path).first(10) == [step(1), step(2), step(3)]
 
 
 def test_a_request_is_not_too_large(tmp_path: Path) -> None:

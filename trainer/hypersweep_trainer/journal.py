@@ -1,9 +1,11 @@
 """The journal: everything that a run is to receive, written down here before it is sent anywhere.
 
 Owns one file of JSON lines that only grows, and beside it how many of them the server has taken. A process that is
-killed leaves both; the next attempt sends what is left. A line that can't be read is left out, and costs no other.
-Sending twice does no harm: MLflow keeps a point of a curve once, since the time at which it was measured is a part of
-it. Refuses to stop a training: a disk that takes nothing costs only what a killed process would have left.
+killed leaves both; the next attempt sends what is left. A line that can't be read is left out, and costs no other; a
+count that can't be read means that all is sent again. Sending twice does no harm: an entry keeps the time at which it was
+measured, and MLflow's databases keep a point with the same step, time and value once (a folder of files that is written
+without a server has it twice). Refuses to stop a training: what a full disk refuses is written once there is room, and
+costs only what a process that is killed until then would have left.
 """
 
 from __future__ import annotations
@@ -51,10 +53,13 @@ class Journal:
         self._lock = threading.Lock()
         self._refused = False
         self.run, self._sent = run, 0
-        self._count = 0  # of lines, also of those that can't be read
+        self._rest = bytearray()  # what the file refused so far; it begins where the file ends, also within a line
+        self._count = 0  # of lines, also of those that can't be read, or are not in the file yet
         self._pending: deque[tuple[int, Entry]] = deque()  # each with the number of lines up to it
         self._last: dict[Kind, int] = {}  # how far each curve has come
         self._try("read", lambda: self._resume(run))
+        if self._refused:  # lines that can't be counted get none behind them
+            self.directory = None
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -66,7 +71,6 @@ class Journal:
         self._last[entry.kind] = entry.step
         self._try("written", lambda: self._write(entry))
         with self._lock:
-            self._count += 1
             self._pending.append((self._count, entry))
         return True
 
@@ -103,8 +107,12 @@ class Journal:
             os.fsync(file.fileno())
 
     def _write(self, entry: Entry) -> None:
+        """Add what the file lacks: in one write, unless a disk is full, so that a kill tears no line."""
+        self._rest += (json.dumps(entry) + "\n").encode()
+        self._count += 1
         with self._lines.open("ab", buffering=0) as file:
-            file.write((json.dumps(entry) + "\n").encode())  # one write: whole, or torn only by the machine's end
+            while self._rest:
+                del self._rest[: file.write(self._rest)]
 
     def _read(self) -> list[Entry | None]:
         """An entry for each line; None for one that can't be read, which stays where it is."""
@@ -120,24 +128,41 @@ class Journal:
 
     def _resume(self, run: str | None) -> None:
         entries = self._read()
-        if self._progress.exists():
-            noted = json.loads(self._progress.read_text())
-            self.run = run or noted["run"]
-            self._sent = noted["sent"] if noted["run"] in (None, self.run) else 0
+        noted, sent = self._noted()
+        self.run = run or noted
         self._count = len(entries)
+        self._sent = min(sent, self._count) if noted in (None, self.run) else 0
         for number, entry in enumerate(entries, start=1):
             if entry is None:
                 continue
             self._last[entry.kind] = entry.step
             if number > self._sent:
                 self._pending.append((number, entry))
+        if sent > self._count:  # of lines that the disk never took; new ones come in their place
+            self._write_progress()
+
+    def _noted(self) -> tuple[str | None, int]:
+        """A run, and how many lines it has; none if that can't be read."""
+        if not self._progress.exists():
+            return None, 0
+        try:
+            match json.loads(self._progress.read_bytes()):
+                case {"run": str() | None as run, "sent": int(sent)}:
+                    return run, sent
+        except ValueError:
+            pass
+        log.warning("journal %s can't be read: all results are sent again", self._progress)
+        return None, 0
 
     def _note(self) -> None:
         self._try("written", self._write_progress)
 
     def _write_progress(self) -> None:
         temporary = self._progress.with_suffix(".new")
-        temporary.write_text(json.dumps({"run": self.run, "sent": self._sent}))
+        with temporary.open("w") as file:
+            json.dump({"run": self.run, "sent": self._sent}, file)
+            file.flush()
+            os.fsync(file.fileno())  # a machine that goes down leaves this count, or the one before
         temporary.replace(self._progress)
 
     def _try(self, done: str, action: Callable[[], None]) -> None:
@@ -145,7 +170,7 @@ class Journal:
             return
         try:
             action()
-        except (OSError, ValueError) as error:  # ValueError: lines that are not ours
+        except (OSError, ValueError) as error:  # ValueError: what JSON can't spell
             if not self._refused:  # said once
                 log.warning("journal %s can't be %s (%s); results wait in memory only", self._lines, done, error)
             self._refused = True
