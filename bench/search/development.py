@@ -1,6 +1,6 @@
 """What Auto is developed on: functions, instances, dimensions, noise and data that the reported problems do not have.
 
-`python -m bench search --development` runs them, and keeps their results apart.
+`python -m bench search --suite development` runs them, and keeps their results apart.
 """
 
 from collections.abc import Mapping

@@ -1,10 +1,11 @@
 """Auto against its peers. Resumable: each finished run is a line of a file in the cache folder, and is not run again.
 
-Run it: python -m bench search [--peers auto optuna-tpe …] [--problems …] [--parallel 1 8] [--seeds 5] [--budget 100] [--report]
-[--development]
+Run it: python -m bench search [--suite reported] [--peers auto optuna-tpe …] [--problems …] [--parallel 1 8] [--seeds 5]
+[--budget 100] [--report]
 
-`--budget` may name peers that cost more: `--budget 100 optuna-gp=50`. One process works at a time. `--development`: the
-problems that Auto may be changed by, instead of those that it is judged by.
+`--budget` may name peers that cost more: `--budget 100 optuna-gp=50`. One process works at a time. Suites: `reported`, which
+Auto is judged by; `fresh`, functions that are cheap and many, in instances that nobody looked at; `development`, which Auto may
+be changed by.
 """
 
 import argparse
@@ -36,8 +37,9 @@ class Suite:
 
 
 SUITES = {
-    False: Suite("problems.all_problems", CACHE / "results.jsonl", CACHE / "held-out.json"),
-    True: Suite("development.development_problems", CACHE / "development.jsonl", CACHE / "development.json"),
+    "reported": Suite("problems.all_problems", CACHE / "results.jsonl", CACHE / "held-out.json"),
+    "fresh": Suite("problems.fresh_problems", CACHE / "fresh.jsonl", CACHE / "fresh.json"),
+    "development": Suite("development.development_problems", CACHE / "development.jsonl", CACHE / "development.json"),
 }
 
 
@@ -45,7 +47,7 @@ def main() -> None:
     given = _arguments()
     budgets = {p: int(b) for p, b in (item.split("=") for item in given.budget if "=" in item)}
     whole = int(next((item for item in given.budget if "=" not in item), 100))
-    suite = SUITES[given.development]
+    suite = SUITES[given.suite]
     problems = _problems(suite)
     if not given.report:
         jobs = [
@@ -137,7 +139,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--budget", nargs="+", default=["200", "optuna-gp=100", "hebo=100"])
     parser.add_argument("--minutes", type=float, default=1e9, help="begin no run after so many")
     parser.add_argument("--report", action="store_true", help="run nothing, tell what is known")
-    parser.add_argument("--development", action="store_true", help="other problems, for changes of Auto")
+    parser.add_argument(
+        "--suite", default="reported", choices=list(SUITES), help="which problems (default: %(default)s)"
+    )
     return parser.parse_args()
 
 

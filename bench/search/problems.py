@@ -41,6 +41,15 @@ def all_problems() -> list[Problem]:
     ]
 
 
+def fresh_problems() -> list[Problem]:
+    """Every function of bbob and bbob-mixint, in an instance that neither list of problems has."""
+    return [
+        coco(suite, function, instance=9, held_out=False)
+        for suite in ("bbob", "bbob-mixint")
+        for function in range(1, 25)
+    ]
+
+
 # ---- functions of the COCO platform, in five dimensions
 
 

@@ -12,13 +12,13 @@ from typing import Any
 
 from bench.search.development import development_problems
 from bench.search.peers import PEERS
-from bench.search.problems import Problem, all_problems
+from bench.search.problems import Problem, all_problems, fresh_problems
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # libraries talk
-    problems = {p.name: p for p in (*all_problems(), *development_problems())}
+    problems = {p.name: p for p in (*all_problems(), *fresh_problems(), *development_problems())}
     for line in sys.stdin:
         job = json.loads(line)
         try:

@@ -274,7 +274,7 @@ def train(job: Job, *, tracker: Tracker, interruption: Interruption, watchdog: W
             tracker.log_event(non_finite(str(error), epoch=training.epoch + validated))
         raise
     finally:
-        training.forward = training.model
+        training.forward = training.model  # lets go of the group, which ends only then
         processes.leave()
     mistakes.keep(training, tracker)
     keep_model(training, tracker)
