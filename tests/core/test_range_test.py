@@ -265,6 +265,14 @@ def test_without_findings_nothing_changes() -> None:
     assert proposals(plain, 10, ()) == proposals(sweep(), 10, (done(0, None), done(1, None), done(2, None)))
 
 
+def test_a_history_is_not_looked_through_where_nothing_was_narrowed() -> None:
+    """It may be ten thousand trials long, and each ask would pay for it: even what lies outside is passed on."""
+    spec = sweep()
+    trials = [Trial(index=0, run="", parameters={"lr": "of nobody's"})]
+    assert narrowed(spec, Space.of(spec), []).taken(trials) == trials
+    assert narrowed(spec, Space.of(spec), [done(0, ADAM), done(1, SGD)]).taken(trials) == []
+
+
 def test_constraints_and_initial_trials_keep_their_names() -> None:
     """A constraint on the rate holds inside; an initial trial beyond the interval is tried, and disturbs nobody."""
     spec = sweep(

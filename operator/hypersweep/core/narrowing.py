@@ -25,6 +25,7 @@ class Narrowed(Space):
 
     names: Mapping[str, str] | None = None
     chooses: str = ""  # the optimizer's parameter
+    tested: frozenset[str] = frozenset()  # the dimensions that a range test may have narrowed
 
     def meets(self, assignment: Assignment) -> bool:
         """Whether the assignment, as the ledger has it, meets all constraints."""
@@ -46,13 +47,20 @@ class Narrowed(Space):
         return {rates.get(name, name): value for name, value in assignment.items()}
 
     def taken(self, trials: Iterable[Trial]) -> list[Trial]:
-        """The trials that lie in this space, in its names. Others (an initial trial beyond the interval) are not its own."""
+        """The trials that lie in this space, in its names. Others (an initial trial beyond the interval) are not its own.
+
+        Trials lie in the spec's space, so that nothing but what was narrowed is looked at: a history may be long.
+        """
+        if not self.tested:
+            return list(trials)
         moved = (replace(t, parameters=self.inside(t.parameters)) for t in trials)
-        domains = {d.name: d.domain for d in self.dimensions}
+        names = {d.name for d in self.dimensions}
+        narrow = [(d.name, d.domain) for d in self.dimensions if d.name in self.tested]
         return [
             t
             for t in moved
-            if all(name in domains and domains[name].problem(value) is None for name, value in t.parameters.items())
+            if names.issuperset(t.parameters)
+            and all(d.problem(t.parameters[name]) is None for name, d in narrow if name in t.parameters)
         ]
 
 
@@ -64,12 +72,14 @@ def narrowed(spec: SweepSpec, space: Space, tests: Iterable[Trial]) -> Narrowed:
         return Narrowed(space.dimensions, space.constraints)
     chooses = range_test.optimizer(spec)
     if chooses is None:
-        return Narrowed(_in_place(space, tested.name, bounds[None]), space.constraints)
+        dimensions = _in_place(space, tested.name, bounds[None])
+        return Narrowed(dimensions, space.constraints, tested=frozenset([tested.name]))
     choices = next(d for d in space.dimensions if d.name == chooses.name)
     rate = next(d for d in space.dimensions if d.name == tested.name)
     own = [_with_optimizer(rate, choices, value, bounds.get(value)) for value in range_test.cases(spec).values()]
     others = [d for d in space.dimensions if d is not rate]  # first, since parents come before their children
-    return Narrowed((*others, *own), space.constraints, {d.name: rate.name for d in own}, chooses.name)
+    names = {d.name: rate.name for d in own}
+    return Narrowed((*others, *own), space.constraints, names, chooses.name, frozenset(names))
 
 
 def _in_place(space: Space, name: str, bounds: tuple[float, float] | None) -> tuple[Dimension, ...]:
