@@ -21,11 +21,10 @@ _AT = "@"  # lr@adam: no parameter's own name has it
 
 @dataclass(frozen=True)
 class Narrowed(Space):
-    """A space whose dimensions `names` maps to the parameters that they stand for; constraints speak of the latter."""
+    """A space in which `names` maps the narrowed dimensions to the parameters that they stand for; constraints speak of these."""
 
     names: Mapping[str, str] | None = None
     chooses: str = ""  # the optimizer's parameter
-    tested: frozenset[str] = frozenset()  # the dimensions that a range test may have narrowed
 
     def meets(self, assignment: Assignment) -> bool:
         """Whether the assignment, as the ledger has it, meets all constraints."""
@@ -51,11 +50,11 @@ class Narrowed(Space):
 
         Trials lie in the spec's space, so that nothing but what was narrowed is looked at: a history may be long.
         """
-        if not self.tested:
+        if not self.names:
             return list(trials)
         moved = (replace(t, parameters=self.inside(t.parameters)) for t in trials)
         names = {d.name for d in self.dimensions}
-        narrow = [(d.name, d.domain) for d in self.dimensions if d.name in self.tested]
+        narrow = [(d.name, d.domain) for d in self.dimensions if d.name in self.names]
         return [
             t
             for t in moved
@@ -72,14 +71,14 @@ def narrowed(spec: SweepSpec, space: Space, tests: Iterable[Trial]) -> Narrowed:
         return Narrowed(space.dimensions, space.constraints)
     chooses = range_test.optimizer(spec)
     if chooses is None:
-        dimensions = _in_place(space, tested.name, bounds[None])
-        return Narrowed(dimensions, space.constraints, tested=frozenset([tested.name]))
+        return Narrowed(
+            _in_place(space, tested.name, bounds[None]), space.constraints, names={tested.name: tested.name}
+        )
     choices = next(d for d in space.dimensions if d.name == chooses.name)
     rate = next(d for d in space.dimensions if d.name == tested.name)
     own = [_with_optimizer(rate, choices, value, bounds.get(value)) for value in range_test.cases(spec).values()]
     others = [d for d in space.dimensions if d is not rate]  # first, since parents come before their children
-    names = {d.name: rate.name for d in own}
-    return Narrowed((*others, *own), space.constraints, names, chooses.name, frozenset(names))
+    return Narrowed((*others, *own), space.constraints, {d.name: rate.name for d in own}, chooses.name)
 
 
 def _in_place(space: Space, name: str, bounds: tuple[float, float] | None) -> tuple[Dimension, ...]:
