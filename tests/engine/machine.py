@@ -53,9 +53,8 @@ class World(RuleBasedStateMachine):
         self.parameters: dict[str, str] = {}
         self.crashes: Counter[int] = Counter()
         self.epochs: Counter[int] = Counter()  # that each trial has logged, one a Job and turn
-        self.unseen: dict[int, float] = defaultdict(
-            float
-        )  # hours after its end in which the operator took a Job for running
+        # Hours after its end in which the operator took a Job for running, by trial and attempt.
+        self.unseen: dict[tuple[int, int], float] = defaultdict(float)
         self.finished: tuple[int, str] | None = None
         self.launched_by_end = 0
 
@@ -186,7 +185,7 @@ class World(RuleBasedStateMachine):
             job = self.cluster.jobs.get(key)
             if not seen.phase.ended and (job is None or job.phase.ended):
                 since = job.ended if job is not None and job.ended else seen.started
-                self.unseen[key[0]] = max(self.unseen[key[0]], (self.cluster.now - (since or 0.0)) / 3600)
+                self.unseen[key] = max(self.unseen[key], (self.cluster.now - (since or 0.0)) / 3600)
 
     def _running(self, pick: int) -> tuple[int, int]:
         keys = sorted(key for key, job in self.cluster.jobs.items() if not job.phase.ended)
